@@ -1,0 +1,1 @@
+//! Floor 5: health, status and metrics over HTTP.

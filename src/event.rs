@@ -1,0 +1,12 @@
+//! Floor 0: what flows. A [`chunk::Chunk`] comes in raw, a [`batch::Batch`] goes on protected, a
+//! [`frame`] is the same batch on disk.
+//!
+//! Does no I/O, knows no clock and no config.
+
+pub mod batch;
+pub mod chunk;
+pub mod frame;
+pub mod json;
+pub mod origin;
+pub mod record;
+pub mod slab;

@@ -1,0 +1,1 @@
+//! Floor 2: the pure middle: classify, sample, protect, route.

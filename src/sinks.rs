@@ -1,0 +1,135 @@
+//! Floor 3: where telemetry goes out. A sink is an encoder and a judge, both pure; everything
+//! that repeats between sinks (batching, retry, limits, acks, dead letters) is `deliver`'s.
+//!
+//! Adding a sink is one file here and one line in the registry of `config`.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::event::batch::Batch;
+
+/// Positions in a tier's log, which name a batch that must be reproducible (a file, a stream).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogRange {
+    /// Position of the first frame in the batch.
+    pub from: u64,
+    /// Position behind the last frame in the batch.
+    pub to: u64,
+}
+
+/// A destination's format and the meaning of its answers.
+pub trait Sink: Send + Sync + 'static {
+    /// Starts one request body (or file). Cheap: buffers are reused through `Body`.
+    fn encoder(&self) -> Box<dyn Encoder>;
+
+    /// What the destination's answer means. Pure: no clock, no I/O.
+    fn judge(&self, response: &Response<'_>) -> Verdict;
+
+    /// How bodies travel.
+    fn transport(&self) -> Transport;
+}
+
+/// Builds one body from events as they come out of the spool.
+///
+/// Incremental, so that a sink that writes large files (Parquet) never holds its input.
+pub trait Encoder: Send {
+    /// Adds the events `events` of `batch`. Returns the events (indices into the batch's table)
+    /// that can never be delivered here, with the reason: they go to the dead letters.
+    fn push(&mut self, batch: &Batch, events: Range<usize>) -> Vec<Refused>;
+
+    /// Bytes of the body so far, as the destination's limit counts them (before compression).
+    fn len(&self) -> usize;
+
+    /// Whether nothing was added.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Completes the body into `body`, which the caller has cleared.
+    ///
+    /// # Errors
+    /// A reason for which the whole body cannot be built.
+    fn finish(self: Box<Self>, range: LogRange, body: &mut Body) -> Result<(), String>;
+}
+
+/// An event that a sink can never take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Index into the batch's table.
+    pub event: usize,
+    /// Why, in a few stable words (`line_too_long`); a metric label and the dead letter's reason.
+    pub reason: &'static str,
+}
+
+/// A finished body and how to send it.
+#[derive(Debug, Default)]
+pub struct Body {
+    /// The bytes on the wire.
+    pub bytes: Vec<u8>,
+    /// Headers beyond those of the transport (`Content-Type`).
+    pub headers: BTreeMap<&'static str, String>,
+    /// File transports: the path below the store's root.
+    pub file_name: String,
+}
+
+/// How a sink's bodies travel; the client for each lives in `deliver`.
+#[derive(Clone, Debug)]
+pub enum Transport {
+    /// `POST` of the body.
+    Http {
+        /// Where to.
+        url: String,
+        /// Fixed headers (tenant, authorization); values are secrets and never logged.
+        headers: Vec<(String, String)>,
+        /// Longest wait for an answer.
+        timeout: Duration,
+    },
+    /// The body is a whole file below `root`, written beside and renamed into place after a sync.
+    File {
+        /// The store's folder.
+        root: std::path::PathBuf,
+    },
+    /// Lines to our own standard output.
+    Stdout,
+}
+
+/// What a destination said.
+#[derive(Clone, Debug)]
+pub struct Response<'a> {
+    /// HTTP status.
+    pub status: u16,
+    /// First bytes of the answer's body (at most 64 KiB).
+    pub body: &'a [u8],
+}
+
+/// What an answer means for the batch that was sent. `Retry-After` is read by the transport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// All of it is stored.
+    Delivered,
+    /// Stored but for some events, which the destination refused for good.
+    PartlyRefused {
+        /// How many it said it refused (best effort), at least 1.
+        n_refused: usize,
+        /// Its words, shortened.
+        reason: String,
+    },
+    /// Not stored, worth sending again (with the given wait where the destination named one).
+    Retry {
+        /// Its words, shortened.
+        reason: String,
+    },
+    /// Too large: halve it and send both halves.
+    Split,
+    /// The destination will never take this batch: dead letters.
+    Refused {
+        /// Its words, shortened.
+        reason: String,
+    },
+    /// Credentials or address are wrong: keep the data, raise the alarm, try again slowly.
+    Unauthorised {
+        /// Its words, shortened.
+        reason: String,
+    },
+}

@@ -1,0 +1,135 @@
+//! Floor 0: our own counters. One struct per owner, plain atomics, bumped per batch and never per
+//! event; `admin` prints them. The names as printed stand in `admin::metrics`, nowhere else.
+//!
+//! Per route the identity `in = delivered + sampled_out + dead_letters + dropped + spooled` holds in
+//! input events at every quiet moment; `in` counts what was found in the spool at start as well.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    /// The value now.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicI64);
+
+impl Gauge {
+    /// Adds `n`, which may be negative.
+    pub fn add(&self, n: i64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    /// Sets the value.
+    pub fn set(&self, n: i64) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// The value now.
+    #[must_use]
+    pub fn get(&self) -> i64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Why an event was dropped without reaching a sink or its dead letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum DropReason {
+    /// The route's share of the spool was full and its policy is `drop_oldest`.
+    SpoolFull = 0,
+    /// The disk refused the write and the policy is not to wait.
+    SpoolError = 1,
+    /// A segment could not be read back and was quarantined.
+    Quarantined = 2,
+    /// The retention of the tier passed before the sink took it.
+    Expired = 3,
+    /// The dead letters of the route were full.
+    DeadLettersFull = 4,
+}
+
+impl DropReason {
+    /// All reasons in the order of their numbers.
+    pub const ALL: [DropReason; 5] = [
+        DropReason::SpoolFull,
+        DropReason::SpoolError,
+        DropReason::Quarantined,
+        DropReason::Expired,
+        DropReason::DeadLettersFull,
+    ];
+
+    /// The label value in `/metrics`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DropReason::SpoolFull => "spool_full",
+            DropReason::SpoolError => "spool_error",
+            DropReason::Quarantined => "quarantined",
+            DropReason::Expired => "expired",
+            DropReason::DeadLettersFull => "dead_letters_full",
+        }
+    }
+}
+
+/// One source's counters.
+#[derive(Debug, Default)]
+pub struct SourceCounters {
+    /// Events cut out of the source's bytes.
+    pub events_in: Counter,
+    /// Bytes read.
+    pub bytes_in: Counter,
+    /// Lines longer than the limit, kept with their head.
+    pub truncated: Counter,
+    /// Reads that failed; see the log for the reason.
+    pub errors: Counter,
+    /// Bytes known to be unread, where the source can tell (files).
+    pub lag_bytes: Gauge,
+}
+
+/// One route's counters, in input events unless said otherwise.
+#[derive(Debug, Default)]
+pub struct RouteCounters {
+    /// Events that were meant for this route: the tier's, and what the spool held at start.
+    pub events_in: Counter,
+    /// Taken by the sink.
+    pub delivered: Counter,
+    /// Not kept by sampling.
+    pub sampled_out: Counter,
+    /// Refused by the sink for good and written to the dead letters.
+    pub dead_letters: Counter,
+    /// Dropped, by [`DropReason`].
+    pub dropped: [Counter; DropReason::ALL.len()],
+    /// In the spool and not yet passed by this route's cursor.
+    pub spooled: Gauge,
+    /// Bytes in the spool and not yet passed by this route's cursor.
+    pub spooled_bytes: Gauge,
+    /// Bodies sent, answered or not.
+    pub requests: Counter,
+    /// Bodies that had to be sent again.
+    pub retries: Counter,
+    /// Bytes of bodies sent.
+    pub sent_bytes: Counter,
+    /// Observed time (ns since 1970) of the oldest event not yet delivered; 0 when none waits.
+    pub oldest_undelivered_ns: Gauge,
+}
+
+impl RouteCounters {
+    /// The counter of one reason.
+    #[must_use]
+    pub fn dropped(&self, reason: DropReason) -> &Counter {
+        &self.dropped[reason as usize]
+    }
+}
