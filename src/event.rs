@@ -10,3 +10,4 @@ pub mod json;
 pub mod origin;
 pub mod record;
 pub mod slab;
+pub mod splice;

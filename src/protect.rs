@@ -3,4 +3,5 @@
 //!
 //! Does no I/O; key material comes in from `config`.
 
+pub mod outputs;
 pub mod protected;
