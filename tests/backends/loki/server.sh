@@ -3,6 +3,8 @@
 #
 # Owns: version, ports, what tests learn of it, ready URL, command line.
 # Does not: install, wait or stop; `backends` does that for every server alike.
+#
+# On two cores: built in 5.5 minutes when nothing is cached, ready in 0.5 s, stopped in 0.6 s, 157 MB.
 
 version=3.7.8
 ports=(HTTP GRPC)
