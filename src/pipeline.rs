@@ -2,11 +2,11 @@
 
 pub mod aliases;
 //pub mod classify;
-//pub mod condition;
+pub mod condition;
 pub mod latency;
 //pub mod logfmt;
 pub mod roles;
 //pub mod rules;
-//pub mod sample;
+pub mod sample;
 //pub mod text;
 pub mod time;
