@@ -81,8 +81,8 @@ pub enum Mark {
     GenAiOutput,
     /// OTel `severity_number`, whose scale is 1 to 24.
     SeverityNumber,
-    /// Only beside a model key: `version`.
-    Version,
+    /// An exception, traceback or stack: there only if it happened.
+    Exception,
 }
 
 /// How much a key says on its own.

@@ -21,6 +21,7 @@ mod eval;
 mod glob;
 mod lex;
 mod parse;
+mod types;
 
 use crate::event::record::{Kind, Level};
 
@@ -92,6 +93,12 @@ impl Condition {
         })
     }
 
+    /// Whether it reads the event's kind.
+    #[must_use]
+    pub fn reads_kind(&self) -> bool {
+        self.root.any(&|test| matches!(test, Test::KindIn(_)))
+    }
+
     /// Whether the condition holds for the event. Allocates nothing.
     #[must_use]
     pub fn eval(&self, event: &dyn FieldSource) -> bool {
@@ -106,6 +113,18 @@ enum Node {
     Not(Box<Node>),
     Exists(u16),
     Test(Test),
+}
+
+impl Node {
+    /// Whether any comparison in it is `wanted`.
+    fn any(&self, wanted: &dyn Fn(&Test) -> bool) -> bool {
+        match self {
+            Node::And(nodes) | Node::Or(nodes) => nodes.iter().any(|node| node.any(wanted)),
+            Node::Not(node) => node.any(wanted),
+            Node::Exists(_) => false,
+            Node::Test(test) => wanted(test),
+        }
+    }
 }
 
 /// One comparison; the left side is a field number.
@@ -139,7 +158,7 @@ enum Order {
 }
 
 impl Order {
-    fn holds<T: PartialOrd>(self, left: T, right: T) -> bool {
+    fn holds<T: PartialOrd + Copy>(self, left: T, right: T) -> bool {
         match self {
             Order::Less => left < right,
             Order::LessOrEqual => left <= right,

@@ -122,16 +122,21 @@ const _: () = {
     }
 };
 
-/// For each role the index of the member that plays it, in `doc.members()`.
+/// For each role the members that may play it, as indices into `doc.members()`: the first choice
+/// by the order of names, and the one to read where the first is null (`confidence: null` beside
+/// `prediction.score`). Whether a value is null is not part of a line's shape, so both are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Roles([u16; Role::COUNT]);
+pub struct Roles {
+    first: [u16; Role::COUNT],
+    second: [u16; Role::COUNT],
+}
 
 /// "No member plays this role."
 const NONE: u16 = u16::MAX;
 
 impl Default for Roles {
     fn default() -> Self {
-        Self([NONE; Role::COUNT])
+        Self { first: [NONE; Role::COUNT], second: [NONE; Role::COUNT] }
     }
 }
 
@@ -139,28 +144,43 @@ impl Roles {
     /// The member that plays `role`.
     #[must_use]
     pub fn get(&self, role: Role) -> Option<u16> {
-        let member = self.0[role as usize];
-        (member != NONE).then_some(member)
+        some(self.first[role as usize])
+    }
+
+    /// The member that plays `role` where the first one's value is null.
+    #[must_use]
+    pub fn fallback(&self, role: Role) -> Option<u16> {
+        some(self.second[role as usize])
+    }
+
+    /// Both, in order.
+    pub fn candidates(&self, role: Role) -> impl Iterator<Item = u16> + use<> {
+        [self.get(role), self.fallback(role)].into_iter().flatten()
     }
 
     /// Whether a member plays `role`.
     #[must_use]
     pub fn has(&self, role: Role) -> bool {
-        self.0[role as usize] != NONE
+        self.get(role).is_some()
     }
 
-    /// Lets `member` play `role`; members beyond 65,534 play none.
-    pub fn set(&mut self, role: Role, member: usize) {
-        self.0[role as usize] = u16::try_from(member).unwrap_or(NONE);
+    /// Lets `first` play `role`, and `second` in its place.
+    pub fn set(&mut self, role: Role, first: u16, second: Option<u16>) {
+        self.first[role as usize] = first;
+        self.second[role as usize] = second.unwrap_or(NONE);
     }
 
     /// Leaves `role` to nobody.
     pub fn clear(&mut self, role: Role) {
-        self.0[role as usize] = NONE;
+        self.set(role, NONE, None);
     }
 
-    /// The roles that are played, with the member of each.
+    /// The roles that are played, with the first member of each.
     pub fn iter(&self) -> impl Iterator<Item = (Role, u16)> + '_ {
         Role::ALL.into_iter().filter_map(|role| self.get(role).map(|member| (role, member)))
     }
+}
+
+fn some(member: u16) -> Option<u16> {
+    (member != NONE).then_some(member)
 }

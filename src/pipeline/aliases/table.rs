@@ -201,5 +201,8 @@ pub const ROWS: &[Row] = &[
         "gen_ai.response.id", "llm.token_count.completion", "output.value",
     ]),
     mark(Mark::SeverityNumber, &["severity_number"]),
-    mark(Mark::Version, &["version"]),
+    mark(Mark::Exception, &[
+        "exception", "exc_info", "exception.type", "exception.message", "exception.stacktrace",
+        "traceback", "stack_trace", "error.stack_trace",
+    ]),
 ];
