@@ -117,12 +117,17 @@ pub struct Logfmt {
     pub roles: Roles,
 }
 
+/// Whether the line's first word is a pair: all that most other lines cost here.
+#[must_use]
+pub fn is_candidate(line: &[u8]) -> bool {
+    let starts = line.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_');
+    starts && memchr::memchr2(b'=', b' ', line).is_some_and(|at| line[at] == b'=')
+}
+
 /// Understands a line if it is logfmt.
 #[must_use]
 pub fn understand(line: &[u8], pairs: &mut Pairs, observed_ns: i64) -> Option<Logfmt> {
-    if !line.first().is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_')
-        || !pairs.read(line)
-    {
+    if !is_candidate(line) || !pairs.read(line) {
         return None;
     }
     let mut facts = Facts::default();

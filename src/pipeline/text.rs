@@ -130,8 +130,9 @@ impl TextUnderstanding {
 #[must_use]
 pub fn understand_text(line: &[u8], observed_ns: i64) -> TextUnderstanding {
     let mut found = TextUnderstanding::default();
-    let mut pairs = logfmt::Pairs::default();
-    if let Some(logfmt) = logfmt::understand(line, &mut pairs, observed_ns) {
+    if logfmt::is_candidate(line)
+        && let Some(logfmt) = logfmt::understand(line, &mut logfmt::Pairs::default(), observed_ns)
+    {
         return logfmt.text;
     }
     let mut at = Cursor::new(line);

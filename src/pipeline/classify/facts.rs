@@ -12,6 +12,8 @@ use crate::pipeline::roles::{Role, Roles};
 const MAX_DEPTH: u8 = 6;
 /// Added to a name's rank per wrapper around it: an outer `request_id` wins over an inner one.
 const WRAPPED: u16 = 256;
+/// `predicted_…` comes after all other names of a prediction.
+const PREDICTED_RANK: u8 = 127;
 /// No candidate yet.
 const NOBODY: (u16, u16) = (u16::MAX, u16::MAX);
 
@@ -94,7 +96,7 @@ impl Facts {
                 is_features |= strong && hit.means == Means::Role(Role::Features);
                 is_prediction |= hit.means == Means::Role(Role::Prediction);
             }
-            facts.note_family(path);
+            facts.note_family(path, index, member.kind);
             if member.depth > 1 {
                 facts.note_unwrapped(path, index, member);
                 if member.value.0 >= prediction_end {
@@ -116,11 +118,17 @@ impl Facts {
         for hit in aliases::lookup(key) {
             self.note(hit, index, kind, Inside::Nothing);
         }
-        self.note_family(key);
+        self.note_family(key, index, kind);
     }
 
-    fn note_family(&mut self, path: &[u8]) {
+    /// Names that only begin alike: `gen_ai.…`, `predicted_price`.
+    fn note_family(&mut self, path: &[u8], index: u16, kind: ValueKind) {
         self.has_gen_ai |= path.starts_with(b"gen_ai.") || path.starts_with(b"attributes.gen_ai.");
+        if path.starts_with(b"predicted_") && !path.contains(&b'.') {
+            let means = Means::Role(Role::Prediction);
+            let hit = Hit { means, weight: Weight::Strong, rank: PREDICTED_RANK, name: 0 };
+            self.note(hit, index, kind, Inside::Nothing);
+        }
     }
 
     fn note_unwrapped(&mut self, path: &[u8], index: u16, member: &Member) {

@@ -11,8 +11,8 @@
 use super::{Rule, Verdict};
 use crate::event::record::Kind;
 
-/// Bytes of a message that are looked at.
-const MAX_LEN: usize = 256;
+/// Bytes of a message that are looked at: what it is about stands early.
+const MAX_LEN: usize = 160;
 /// A longer text is no event name.
 const MAX_NAME_LEN: usize = 64;
 

@@ -54,7 +54,6 @@ rules! {
     TextTriton = "text.triton", "Triton or another glog.";
     TextTritonModel = "text.triton_model", "Triton: a model's life.";
     TextTritonTrace = "text.triton_trace", "Triton trace, as an array.";
-    TextTgi = "text.tgi", "tracing-subscriber text, as TGI writes it.";
     TextTgiGenerate = "text.tgi_generate", "TGI: one generation with its timings.";
     TextTorchServe = "text.torchserve", "TorchServe.";
     TextTorchServeMetric = "text.torchserve_metric", "TorchServe: a metric.";
@@ -71,7 +70,7 @@ rules! {
     TextGunicorn = "text.gunicorn", "gunicorn's own log.";
     TextLoguru = "text.loguru", "loguru.";
     TextLevel = "text.level", "A level and a message.";
-    TextWarning = "text.warning", "Python's `warnings`.";
+    TextTensorFlow = "text.tensorflow", "TensorFlow Serving.";
 }
 
 /// The first own rule's number; own rule `n` is `OWN_RULE + n`, and those beyond the last number

@@ -96,8 +96,8 @@ fn rules_have_stable_numbers() {
     assert_eq!(rule_name(Rule::Default as u8), "default");
     assert_eq!(rule_name(Rule::EventPrediction as u8), "event.prediction");
     assert_eq!((Rule::StructurePrediction as u8, Rule::TextAccess as u8), (21, 29));
-    assert_eq!(rule_name(Rule::TextWarning as u8), "text.warning");
-    assert_eq!(Rule::TextWarning as usize + 1, RULES.len());
+    assert_eq!(rule_name(Rule::TextTensorFlow as u8), "text.tensorflow");
+    assert_eq!(Rule::TextTensorFlow as usize + 1, RULES.len());
     assert_eq!(rule_name(191), "unknown");
     let mut names = RULES.to_vec();
     names.sort_unstable();

@@ -67,6 +67,9 @@ fn bracketed_level(at: &mut Cursor<'_>) -> Option<Level> {
 }
 
 fn behind_time(at: &mut Cursor<'_>, found: &mut TextUnderstanding) {
+    if super::glog::tensorflow(at, found) {
+        return;
+    }
     found.set_rule(Rule::TextAsctime);
     at.skip_spaces();
     if kserve_trace(at, found) || mlserver(at, found) || loguru(at, found) {
@@ -96,8 +99,8 @@ fn behind_time(at: &mut Cursor<'_>, found: &mut TextUnderstanding) {
         None => return,
     }
     at.skip_spaces();
-    if let Some(name) = at.rest().strip_prefix(b"generate{") {
-        return tgi_generate(at.at() + b"generate{".len(), name, found);
+    if tgi_generate(at, found) {
+        return;
     }
     java(at, found);
     if at.eat(b"- ") || at.eat(b": ") {

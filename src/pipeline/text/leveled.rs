@@ -66,8 +66,8 @@ pub(super) fn leveled(
         found.set_rule(Rule::TextRay);
         return ray(at, found);
     }
-    if let Some(name) = at.rest().strip_prefix(b"generate{") {
-        return tgi_generate(at.at() + b"generate{".len(), name, found);
+    if tgi_generate(at, found) {
+        return;
     }
     found.message = Some(at.rest_range());
 }
@@ -123,7 +123,18 @@ fn vllm(at: &mut Cursor<'_>, found: &mut TextUnderstanding) {
 /// `SayHello SayHello#kKGBoa replica.py:482 - HANDLE __call__ OK 0.3ms`.
 fn ray(at: &mut Cursor<'_>, found: &mut TextUnderstanding) {
     at.skip_spaces();
-    if let Some(dash) = memmem::find(at.rest(), b" - ") {
+    let rest = at.rest();
+    if let Some(dashes) = memmem::find(rest, b" -- ") {
+        // `default_Model lk29x1 0a6ed3e1-… -- POST /predict 200 12.3ms`: the id is the last word.
+        let names = rest.get(..dashes).unwrap_or_default();
+        let word = memchr::memrchr(b' ', names).map_or(0, |space| space + 1);
+        let id = at.at() + word..at.at() + dashes;
+        let dashed = names.get(word..).is_some_and(|id| {
+            id.len() == 36 && id.iter().filter(|byte| **byte == b'-').count() == 4
+        });
+        found.request_id = dashed.then_some(id);
+        at.skip(dashes + 4);
+    } else if let Some(dash) = memmem::find(rest, b" - ") {
         at.skip(dash + 3);
     }
     found.message = Some(at.rest_range());
@@ -141,16 +152,23 @@ pub(super) fn trailing_latency(at: &Cursor<'_>, found: &mut TextUnderstanding) {
     }
 }
 
-/// TGI: `generate{parameters=… total_time="357.8ms" … seed="None"}: target: file: Success`. The
-/// one line per request; it has no id.
-pub(super) fn tgi_generate(start: usize, fields: &[u8], found: &mut TextUnderstanding) {
-    found.set_rule(Rule::TextTgi);
-    let Some(at) = memmem::find(fields, b"total_time=\"") else { return };
-    let from = at + b"total_time=\"".len();
-    let Some(len) = fields.get(from..).and_then(|rest| memchr::memchr(b'"', rest)) else { return };
-    found.latency = Some(start + from..start + from + len);
+/// TGI: `generate{parameters=… total_time="357.8ms" … seed="None"}: target: file: Success`, or
+/// `completions{total_time=…}:generate{…}`. The one line per request; it has no id.
+pub(super) fn tgi_generate(at: &Cursor<'_>, found: &mut TextUnderstanding) -> bool {
+    let rest = at.rest();
+    let in_name = |byte: &&u8| byte.is_ascii_lowercase() || **byte == b'_';
+    let name_len = rest.iter().take(32).take_while(in_name).count();
+    if name_len == 0 || rest.get(name_len) != Some(&b'{') {
+        return false;
+    }
+    let Some(key) = memmem::find(rest, b"total_time=\"") else { return false };
+    let from = key + b"total_time=\"".len();
+    let value = rest.get(from..).unwrap_or_default();
+    let Some(len) = memchr::memchr(b'"', value) else { return false };
+    found.latency = Some(at.at() + from..at.at() + from + len);
     found.set_rule(Rule::TextTgiGenerate);
     if found.level < Level::Error {
         found.kind = Kind::Prediction;
     }
+    true
 }
