@@ -101,7 +101,11 @@ proptest! {
 
     /// A chain of samplers keeps what its strictest one keeps, and reports its probability.
     #[test]
-    fn thresholds_are_only_raised(first in 0.001_f64..1.0, second in 0.001_f64..1.0, r in any::<u64>()) {
+    fn thresholds_are_only_raised(
+        first in 0.001_f64..1.0,
+        second in 0.001_f64..1.0,
+        r in any::<u64>(),
+    ) {
         let randomness = Randomness::new(r);
         let upstream = Threshold::from_probability(first).expect("a rate");
         let own = Threshold::from_probability(second).expect("a rate");
@@ -126,7 +130,8 @@ proptest! {
     fn rounding_is_small(exponent in -12.0_f64..0.0) {
         let probability = 10_f64.powf(exponent);
         let back = Threshold::from_probability(probability).expect("in range").probability();
-        prop_assert!(back > 0.0 && (back / probability - 1.0).abs() < 1.3e-4, "{probability} {back}");
+        let error = (back / probability - 1.0).abs();
+        prop_assert!(back > 0.0 && error < 1.3e-4, "{probability} {back}");
     }
 
     #[test]

@@ -225,3 +225,65 @@ impl FieldSource for LogfmtFields<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::pipeline::condition::Condition;
+
+    #[test]
+    fn what_is_logfmt() {
+        for (line, n_pairs) in [
+            ("a=1 b=2 c=3", Some(3)),
+            ("a=1 b=\"x y\" c=\"say \\\"hi\\\"\" and more d=4", Some(4)),
+            ("a= b= c=", Some(3)),
+            ("a=1 b=2", None),
+            ("a=1 text b=2 c=3", None),
+            ("a=1 b=\"open c=3 d=4", None),
+            ("x = 1 y = 2 z = 3", None),
+            ("https://x/?a=1 b=2 c=3", None),
+            ("1=1 2=2 3=3", None),
+            ("", None),
+        ] {
+            let mut pairs = Pairs::default();
+            let is_logfmt = is_candidate(line.as_bytes()) && pairs.read(line.as_bytes());
+            assert_eq!(is_logfmt.then_some(pairs.as_slice().len()), n_pairs, "{line}");
+        }
+    }
+
+    /// Conditions read logfmt as they read JSON.
+    #[test]
+    fn conditions_on_logfmt() {
+        let line = br#"level=warn msg="out of \"memory\"" model=fraud took=1.2s score= x.y=7"#;
+        let mut pairs = Pairs::default();
+        let logfmt = understand(line, &mut pairs, 0).expect("logfmt");
+        let event = LogfmtFields { line, pairs: &pairs, logfmt: &logfmt };
+        for (condition, expected) in [
+            (r#"level == "warn""#, true),
+            (r#"message ~ "\"memory\"""#, true),
+            ("latency_ms == 1200", true),
+            (r#"model_name in ["fraud"]"#, true),
+            ("x.y > 6", true),
+            ("exists(confidence)", false),
+            (r#"kind == "prediction""#, true),
+        ] {
+            let compiled = Condition::parse(condition).expect(condition);
+            assert_eq!(compiled.eval(&event), expected, "{condition}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(line in "[a-c]=[a-z=\" \\\\é]{0,60}") {
+            let mut pairs = Pairs::default();
+            if let Some(logfmt) = understand(line.as_bytes(), &mut pairs, 0) {
+                for pair in pairs.as_slice() {
+                    prop_assert!(pair.value.1 as usize <= line.len());
+                }
+                prop_assert!(logfmt.text.logfmt);
+            }
+        }
+    }
+}

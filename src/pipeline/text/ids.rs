@@ -1,11 +1,19 @@
 //! Ids written anywhere in a line: `requestId: x`, `[request id: x]`, `trace=…,span=…`.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
 use memchr::memmem;
 
 use super::TextUnderstanding;
 use crate::pipeline::roles::ids;
+
+/// Every text line is searched for these, so their searchers are built once. The first letter is
+/// left out: it comes in both cases.
+static REQUEST: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("equest"));
+static TRACE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("race"));
+static COMPLETION: LazyLock<memmem::Finder<'static>> =
+    LazyLock::new(|| memmem::Finder::new("cmpl-"));
 
 /// Longest request id that is taken from a text.
 const MAX_LEN: usize = 128;
@@ -13,13 +21,12 @@ const MAX_LEN: usize = 128;
 /// Fills in the ids that the grammar did not find.
 pub(super) fn find(line: &[u8], found: &mut TextUnderstanding) {
     if found.request_id.is_none() {
-        found.request_id = named(line, b"equest", 1).or_else(|| completion_id(line));
+        found.request_id = named_request(line).or_else(|| completion_id(line));
     }
     if found.trace_id.is_some() {
         return;
     }
-    let Some(at) = memmem::find(line, b"race") else { return };
-    for at in std::iter::successors(Some(at), |at| next(line, b"race", *at)) {
+    for at in TRACE.find_iter(line) {
         let Some(value) = value_behind(line, at + 4) else { continue };
         let text = line.get(value.clone()).unwrap_or_default();
         let Some(trace) = ids::trace_id(text) else { continue };
@@ -32,11 +39,6 @@ pub(super) fn find(line: &[u8], found: &mut TextUnderstanding) {
     }
 }
 
-fn next(line: &[u8], needle: &[u8], at: usize) -> Option<usize> {
-    let from = at + needle.len();
-    memmem::find(line.get(from..)?, needle).map(|found| from + found)
-}
-
 fn span(line: &[u8], from: usize) -> Option<Range<usize>> {
     let at = from + memmem::find(line.get(from..)?, b"span")?;
     let value = value_behind(line, at + 4)?;
@@ -44,18 +46,18 @@ fn span(line: &[u8], from: usize) -> Option<Range<usize>> {
     Some(value.start + span.start..value.start + span.end)
 }
 
-/// The value of a key `…request…id`. `before` bytes of the key stand before `needle`.
-fn named(line: &[u8], needle: &[u8], before: usize) -> Option<Range<usize>> {
-    let first = memmem::find(line, needle)?;
-    std::iter::successors(Some(first), |at| next(line, needle, *at)).find_map(|at| {
-        let first = line.get(at.checked_sub(before)?)?;
+/// The value of a key such as `request_id`, `requestId`, `x-request-id`, `Request ID`.
+fn named_request(line: &[u8]) -> Option<Range<usize>> {
+    REQUEST.find_iter(line).find_map(|at| {
+        let first = line.get(at.checked_sub(1)?)?;
         if !first.eq_ignore_ascii_case(&b'r') {
             return None;
         }
-        let rest = line.get(at + needle.len()..)?;
+        let behind = at + REQUEST.needle().len();
+        let rest = line.get(behind..)?;
         let skip = usize::from(matches!(rest.first()?, b'_' | b'-' | b' '));
         let is_id = rest.get(skip..skip + 2)?.eq_ignore_ascii_case(b"id");
-        is_id.then(|| value_behind(line, at + needle.len() + skip + 2)).flatten()
+        is_id.then(|| value_behind(line, behind + skip + 2)).flatten()
     })
 }
 
@@ -84,7 +86,7 @@ fn value_behind(line: &[u8], at: usize) -> Option<Range<usize>> {
 
 /// OpenAI-style ids, which name themselves: `chatcmpl-a269…`, `cmpl-…`.
 fn completion_id(line: &[u8]) -> Option<Range<usize>> {
-    let at = memmem::find(line, b"cmpl-")?;
+    let at = COMPLETION.find(line)?;
     let start = if line.get(..at)?.ends_with(b"chat") { at - 4 } else { at };
     let hex = line.get(at + 5..)?;
     let in_id = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'-';

@@ -103,20 +103,38 @@ mod tests {
         block.lines().map(part).collect()
     }
 
+    const HEAD: &str = "Traceback (most recent call last):";
+
     #[test]
     fn blocks() {
-        let plain = "INFO before\nTraceback (most recent call last):\n  File \"a.py\", line 1, in f\n    \
-                     g()\n    ~^^\nValueError: bad\nINFO after";
-        assert_eq!(parts(plain), ".B++++.");
-        let chained = "Traceback (most recent call last):\n  File \"a.py\"\nKeyError: 'x'\n\nDuring \
-                       handling of the above exception, another exception occurred:\n\nTraceback \
-                       (most recent call last):\n  File \"b.py\"\npkg.Error\nnext";
-        assert_eq!(parts(chained), "B++++++++.");
-        let group = "  + Exception Group Traceback (most recent call last):\n  |   File \"a.py\"\n  \
-                     | ExceptionGroup: two (2 sub-exceptions)\n  +-+---------------- 1 \
-                     ----------------\n    | ValueError: 1\n    +------------------------------------\n{}";
-        assert_eq!(parts(group), "B+++++.");
-        assert_eq!(parts("Traceback (most recent call last):\n{\"a\":1}\nx"), "B..");
-        assert_eq!(parts("a\n\n  b"), "...");
+        let check = |lines: &[&str], expected: &str| {
+            assert_eq!(parts(&lines.join("\n")), expected, "{lines:?}");
+        };
+        let frame = "  File \"a.py\", line 1, in f";
+        check(
+            &["INFO x", HEAD, frame, "    g()", "    ~^^", "ValueError: bad", "INFO y"],
+            ".B++++.",
+        );
+        let during = "During handling of the above exception, another exception occurred:";
+        check(
+            &[HEAD, frame, "KeyError: 'x'", "", during, "", HEAD, frame, "pkg.Error", "next"],
+            "B++++++++.",
+        );
+        check(
+            &[
+                "  + Exception Group Traceback (most recent call last):",
+                "  |   File \"a.py\"",
+                "  | ExceptionGroup: two (2 sub-exceptions)",
+                "  +-+---------------- 1 ----------------",
+                "    | ValueError: 1",
+                "    +------------------------------------",
+                "{}",
+            ],
+            "B+++++.",
+        );
+        check(&[HEAD, "{\"a\":1}", "x"], "B..");
+        check(&[HEAD, frame, "E: x", "", "INFO y"], "B+++.");
+        check(&[HEAD, frame, "E: x", HEAD, frame], "B++B+");
+        check(&["a", "", "  b"], "...");
     }
 }

@@ -191,7 +191,10 @@ proptest! {
 
     /// The same on texts made of what times are made of.
     #[test]
-    fn never_panics_near_the_grammar(text in "[0-9TZ:., +/\\-eOct\\[\\]]{0,36}", observed in any::<i64>()) {
+    fn never_panics_near_the_grammar(
+        text in "[0-9TZ:., +/\\-eOct\\[\\]]{0,36}",
+        observed in any::<i64>(),
+    ) {
         let parsed = parse(text.as_bytes(), observed);
         let _ = settle(parsed, observed);
     }
