@@ -5,8 +5,8 @@
 //! prediction.label in ["fraud"]    message ~ "CUDA*memory"     exists(features.amount)
 //! ```
 //!
-//! Owns the typed tree and its evaluation. Parsing is in [`parse`], the errors that point are in
-//! [`error`]. Deliberately has no arithmetic, no functions but `exists` and `field`, and no
+//! Owns the typed tree and its evaluation. Parsing is in `parse`, the errors that point are in
+//! `error`. Deliberately has no arithmetic, no functions but `exists` and `field`, and no
 //! regular expressions: a condition costs a few nanoseconds and cannot run away.
 //!
 //! # Why
