@@ -35,10 +35,14 @@ impl Splice {
         self.edits.is_empty()
     }
 
-    /// Replaces `start..end` of the line by what `write` appends.
-    pub fn replace(&mut self, start: u32, end: u32, write: impl FnOnce(&mut Vec<u8>)) {
+    /// Replaces `start..end` of the line by what `write` appends, unless `write` says that nothing
+    /// changes.
+    pub fn replace(&mut self, start: u32, end: u32, write: impl FnOnce(&mut Vec<u8>) -> bool) {
         let from = self.texts.len() as u32;
-        write(&mut self.texts);
+        if !write(&mut self.texts) {
+            self.texts.truncate(from as usize);
+            return;
+        }
         let text = (from, self.texts.len() as u32);
         self.is_sorted &= self.edits.last().is_none_or(|last| last.end <= start);
         self.edits.push(Edit { start, end, text });
@@ -118,7 +122,10 @@ mod tests {
         let mut splice = Splice::default();
         splice.clear();
         for &(start, end, text) in edits {
-            splice.replace(start, end, |out| out.extend_from_slice(text.as_bytes()));
+            splice.replace(start, end, |out| {
+                out.extend_from_slice(text.as_bytes());
+                true
+            });
         }
         let mut out = Vec::new();
         splice.apply(line.as_bytes(), &mut out);
