@@ -1,0 +1,144 @@
+//! What is done to a field.
+
+use std::fmt;
+use std::num::{NonZeroU32, NonZeroU64};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+
+use super::super::de::wrong;
+
+/// What is done to a field's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The field goes, with its key.
+    Drop,
+    /// The value stays as it is; detectors do not look at it either.
+    Keep,
+    /// The value gives way to a mark.
+    Mask,
+    /// The value gives way to a pseudonym that is the same for the same value.
+    Hash,
+    /// That many characters stay.
+    Truncate(NonZeroU32),
+    /// The value gives way to the range it lies in.
+    Bucket(Bucket),
+}
+
+/// Ranges of values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bucket {
+    /// Of a time, the year stays.
+    Year,
+    /// Of a time, year and month stay.
+    Month,
+    /// Of a time, the date stays.
+    Day,
+    /// Of a time, date and hour stay.
+    Hour,
+    /// A number is rounded down to a multiple of that.
+    Width(NonZeroU64),
+}
+
+const WORDS: &[&str] = &["drop", "keep", "mask", "hash", "truncate", "bucket"];
+const HINT: &str =
+    "Write drop, keep, mask, hash, { truncate: 8 }, { bucket: year } or { bucket: 10 }.";
+
+impl<'de> Deserialize<'de> for Action {
+    fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+        de.deserialize_any(ActionVisitor)
+    }
+}
+
+struct ActionVisitor;
+
+impl<'de> Visitor<'de> for ActionVisitor {
+    type Value = Action;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an action")
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<Action, E> {
+        match word {
+            "drop" => Ok(Action::Drop),
+            "keep" => Ok(Action::Keep),
+            "mask" => Ok(Action::Mask),
+            "hash" => Ok(Action::Hash),
+            "truncate" | "bucket" => {
+                Err(wrong(format_args!("action \"{word}\" needs to know how much"), HINT))
+            }
+            _ => {
+                let guess = crate::diagnostic::closest(word, WORDS.iter().copied());
+                let guess = guess.map(|word| format!("Did you mean \"{word}\"? "));
+                let hint = format!("{}{HINT}", guess.unwrap_or_default());
+                Err(wrong(format_args!("\"{word}\" is not an action"), hint))
+            }
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Action, A::Error> {
+        let action = match map.next_key::<String>()?.as_deref() {
+            Some("truncate") => Action::Truncate(map.next_value()?),
+            Some("bucket") => Action::Bucket(map.next_value()?),
+            Some(word) => {
+                return Err(wrong(format_args!("\"{word}\" is not an action of this form"), HINT));
+            }
+            None => return Err(wrong("an action is missing here", HINT)),
+        };
+        match map.next_key::<String>()? {
+            None => Ok(action),
+            Some(_) => Err(wrong("a field has one action, and this is a second one", HINT)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Bucket {
+    fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(de)?;
+        match text.as_str() {
+            "year" => Ok(Bucket::Year),
+            "month" => Ok(Bucket::Month),
+            "day" => Ok(Bucket::Day),
+            "hour" => Ok(Bucket::Hour),
+            number => number.parse().map(Bucket::Width).map_err(|_| {
+                wrong(
+                    format_args!("\"{text}\" is not a bucket"),
+                    "Write year, month, day or hour for times, or a whole number from 1 for numbers.",
+                )
+            }),
+        }
+    }
+}
+
+impl JsonSchema for Action {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Action".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "What is done to a field's value.",
+            "anyOf": [
+                { "enum": ["drop", "keep", "mask", "hash"] },
+                {
+                    "type": "object",
+                    "description": "Characters that stay.",
+                    "properties": { "truncate": { "type": "integer", "minimum": 1 } },
+                    "required": ["truncate"],
+                    "additionalProperties": false,
+                },
+                {
+                    "type": "object",
+                    "description": "The range that the value lies in.",
+                    "properties": { "bucket": { "anyOf": [
+                        { "enum": ["year", "month", "day", "hour"] },
+                        { "type": "integer", "minimum": 1 },
+                    ] } },
+                    "required": ["bucket"],
+                    "additionalProperties": false,
+                },
+            ],
+        })
+    }
+}
