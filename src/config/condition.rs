@@ -1,7 +1,6 @@
 //! The seam to the condition language, and from its errors to places in the file.
 
 use super::resolve::Resolver;
-use super::tree::Step;
 
 /// Why a condition does not compile, and where in its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,13 +76,16 @@ fn string_end(bytes: &[u8]) -> Option<usize> {
     None
 }
 
+/// Where conditions stand in a config; `*` is every item of a list.
+const PLACES: [&[&str]; 2] = [&["classify", "rules", "*", "when"], &["sample", "keep", "*"]];
+
 impl Resolver<'_> {
-    /// Checks the condition at `path`, and points into it where it is wrong.
-    pub(super) fn condition(&mut self, path: &[Step], text: &str) {
-        if let Err(error) = check_condition(text) {
-            let place = (error.offset, error.len);
-            let problem = self.document.at_text(path, place, error.message).with_hint(error.hint);
-            self.problems.push(self.document.conceal(path, problem));
+    /// Checks all conditions, and points into those that are wrong.
+    pub(super) fn conditions(&mut self) {
+        for (node, text) in PLACES.iter().flat_map(|place| self.document.scalars(place)) {
+            if let Err(ConditionError { offset, len, message, hint }) = check_condition(text) {
+                self.problems.push(self.document.at_text(node, (offset, len), message, hint));
+            }
         }
     }
 }

@@ -60,14 +60,14 @@ struct Cursor<'a> {
 
 impl<'a> Cursor<'a> {
     /// The error that the node is something else than `wanted`.
-    fn shape<T>(&self, wanted: &str) -> Result<T, Error> {
-        Err(Fault::Shape { wanted: wanted.to_owned(), found: self.node.noun() }.into())
+    fn shape(&self, wanted: &str, fields: &'static [&'static str]) -> Error {
+        Fault::Shape { wanted: wanted.to_owned(), found: self.node.noun(), fields }.into()
     }
 
     fn scalar(&self, wanted: &str) -> Result<&'a Scalar, Error> {
         match &self.node.value {
             Value::Scalar(scalar) => Ok(scalar),
-            _ => self.shape(wanted),
+            _ => Err(self.shape(wanted, &[])),
         }
     }
 
@@ -80,11 +80,11 @@ impl<'a> Cursor<'a> {
     }
 
     /// The node's entries; none where nothing is written (a section that is all comments).
-    fn entries(&self, wanted: &str) -> Result<Entries<'a>, Error> {
+    fn entries(&self, fields: &'static [&'static str]) -> Result<Entries<'a>, Error> {
         match &self.node.value {
             Value::Null => Ok(Entries::new(*self, &[])),
             Value::Map(entries) => Ok(Entries::new(*self, entries)),
-            _ => self.shape(wanted),
+            _ => Err(self.shape("a map of fields", fields)),
         }
     }
 
@@ -96,8 +96,8 @@ impl<'a> Cursor<'a> {
                 let value = [("value", scalar.text.as_str())];
                 visitor.visit_map(MapDeserializer::new(value.into_iter()))
             }
-            Value::Map(_) => visitor.visit_map(self.entries(WANTED)?.with_file()?),
-            _ => self.shape(WANTED),
+            Value::Map(_) => visitor.visit_map(self.entries(&[])?.with_file()?),
+            _ => Err(self.shape(WANTED, &[])),
         }
     }
 }
@@ -176,24 +176,24 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match &self.node.value {
             Value::List(items) => visitor.visit_seq(Items::new(self, items)),
-            _ => self.shape("a list"),
+            _ => Err(self.shape("a list", &[])),
         }
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        visitor.visit_map(self.entries("a map")?)
+        visitor.visit_map(self.entries(&[])?)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
-        _: &'static [&'static str],
+        fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
         match name {
             SECRET => self.secret(visitor),
-            TAGGED => visitor.visit_map(self.entries("a map of fields")?.with_first("type")),
-            _ => visitor.visit_map(self.entries("a map of fields")?),
+            TAGGED => visitor.visit_map(self.entries(fields)?.with_first("type")),
+            _ => visitor.visit_map(self.entries(fields)?),
         }
     }
 

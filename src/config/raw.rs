@@ -98,7 +98,8 @@ impl Default for Listen {
 impl<'de> Deserialize<'de> for Listen {
     fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
         let text = String::deserialize(de)?;
-        if text == "off" {
+        // YAML 1.1 tools (Helm) write `off` back as `false`.
+        if matches!(text.as_str(), "off" | "false") {
             return Ok(Self(None));
         }
         text.parse().map(|address| Self(Some(address))).map_err(|_| {

@@ -40,12 +40,7 @@ impl Resolver<'_> {
         let keys = self.keys(raw.protect.key.as_ref());
         self.hash_without_key(&raw);
         let sources = self.sources(raw.sources, memory_limit);
-        for (n, rule) in raw.classify.rules.iter().enumerate() {
-            self.condition(&steps!["classify", "rules", n, "when"], &rule.when);
-        }
-        for (n, condition) in raw.sample.keep.iter().enumerate() {
-            self.condition(&steps!["sample", "keep", n], condition);
-        }
+        self.conditions();
         let sinks = self.sinks(raw.sinks, &data_dir, memory_limit);
         let tiers = self.tiers(raw.tiers, &raw.protect, &sinks);
         self.formats(&sinks, &tiers);
@@ -116,14 +111,10 @@ impl Resolver<'_> {
     }
 
     /// A path that must not depend on where sidewake is started: what lies there must be found again.
-    fn absolute(&mut self, path: &[Step], what: &str, value: &Path) {
-        if value.is_absolute() {
-            return;
+    fn absolute(&mut self, path: &[Step], what: &str, value: &Path, example: &str) {
+        if !value.is_absolute() {
+            let message = format!("{what} must be absolute, and \"{}\" is not", value.display());
+            self.at_value(path, message, format!("Begin it with \"/\": {example}."));
         }
-        let shown = value.display();
-        let below = value.strip_prefix("./").unwrap_or(value).display();
-        let hint = format!("Write the path from the root: /var/lib/{below}.");
-        let message = format!("{what} must be an absolute path, and \"{shown}\" is not");
-        self.at_value(path, message, hint);
     }
 }

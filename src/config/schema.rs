@@ -51,18 +51,42 @@ struct AllowReferences;
 impl Transform for AllowReferences {
     fn transform(&mut self, schema: &mut Schema) {
         transform_subschemas(self, schema);
+        if let Some(serde_json::Value::Array(words)) = schema.get_mut("oneOf")
+            && words.iter().all(|word| word.get("const").is_some())
+        {
+            words.push(reference());
+            return;
+        }
         let is_word = schema.get("enum").is_some();
-        let more = match schema.get("type").and_then(serde_json::Value::as_str) {
-            Some("string") if is_word => vec![reference()],
-            Some("integer" | "number") => vec![reference()],
-            Some("boolean") => {
-                vec![json!({ "enum": ["on", "off", "yes", "no"] }), reference()]
-            }
-            Some("string") if schema.get("const").is_none() && schema.get("pattern").is_none() => {
-                schema.insert("type".to_owned(), json!(["string", "number", "boolean"]));
-                return;
+        let is_free = !["enum", "const", "pattern"].iter().any(|rule| schema.get(rule).is_some());
+        let types = match schema.get("type") {
+            Some(serde_json::Value::String(one)) => vec![one.clone()],
+            Some(serde_json::Value::Array(some)) => {
+                some.iter().filter_map(|one| one.as_str().map(str::to_owned)).collect()
             }
             _ => return,
+        };
+        let has = |wanted: &str| types.iter().any(|one| one == wanted);
+        let also = |more: &[&str]| {
+            let more = more.iter().copied().filter(|more| !has(more));
+            json!(types.iter().map(String::as_str).chain(more).collect::<Vec<_>>())
+        };
+        if schema.get("default").is_some_and(serde_json::Value::is_null) {
+            schema.remove("default");
+        }
+        let more = if has("object") && schema.get("required").is_none() {
+            // A section whose fields are all commented out.
+            schema.insert("type".to_owned(), also(&["null"]));
+            return;
+        } else if has("string") && is_free {
+            schema.insert("type".to_owned(), also(&["number", "boolean"]));
+            return;
+        } else if has("boolean") {
+            vec![json!({ "enum": ["on", "off", "yes", "no"] }), reference()]
+        } else if has("integer") || has("number") || is_word {
+            vec![reference()]
+        } else {
+            return;
         };
         let mut outer = json_schema!({});
         let inner = schema.ensure_object();

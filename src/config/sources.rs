@@ -119,6 +119,8 @@ impl Exec {
 #[serde(rename_all = "snake_case")]
 pub enum Restart {
     /// Never: its end is ours.
+    // YAML 1.1 tools (Helm) write `no` back as `false`.
+    #[serde(alias = "false")]
     #[default]
     No,
     /// When it failed.

@@ -160,16 +160,25 @@ impl<'de> Visitor<'de> for FeaturesVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Features, A::Error> {
         let mut count = None;
-        while let Some(key) = map.next_key::<String>()? {
-            if key != "sample" {
-                return Err(wrong(
-                    format_args!("features are sampled or named, and this map has \"{key}\""),
-                    FEATURES_HINT,
-                ));
-            }
+        while let Some(SampleKey) = map.next_key()? {
             count = Some(map.next_value()?);
         }
         count.map(Features::Sample).ok_or_else(|| A::Error::missing_field("sample"))
+    }
+}
+
+/// The one key of the map form. It is checked while it is read, so that the error points at it.
+struct SampleKey;
+
+impl<'de> Deserialize<'de> for SampleKey {
+    fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+        match String::deserialize(de)?.as_str() {
+            "sample" => Ok(Self),
+            key => Err(wrong(
+                format_args!("features are sampled or named, and \"{key}\" is neither"),
+                FEATURES_HINT,
+            )),
+        }
     }
 }
 

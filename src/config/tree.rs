@@ -19,7 +19,7 @@ mod yaml;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use crate::diagnostic::{Diagnostic, Source};
+use crate::diagnostic::{Diagnostic, Source, closest};
 
 use super::env::{self, BadReference, Env, ReferenceFault};
 
@@ -200,6 +200,38 @@ impl Document {
         }
     }
 
+    /// Whether a section was reported that is spelled like `section`, which then is not there.
+    pub(super) fn is_misspelled(&self, section: &str) -> bool {
+        let Value::Map(entries) = &self.root.value else { return false };
+        let meant = |key: &str| closest(key, [section]).is_some();
+        entries.iter().any(|entry| meant(&entry.key) && !self.has(&entry.node))
+    }
+
+    /// The scalars at `path`, in which `*` stands for all items of a list: also those in items that
+    /// were skipped for another reason.
+    pub(super) fn scalars(&self, path: &[&str]) -> Vec<(&Node, &str)> {
+        let mut nodes = vec![&self.root];
+        for step in path {
+            let below = nodes.into_iter().flat_map(|node| match &node.value {
+                Value::List(items) if *step == "*" => items.iter().collect(),
+                Value::Map(entries) => {
+                    let found = entries.iter().find(|entry| entry.key == *step);
+                    found.map(|entry| &entry.node).into_iter().collect()
+                }
+                _ => Vec::new(),
+            });
+            nodes = below.collect();
+        }
+        nodes
+            .into_iter()
+            .filter(|node| self.has(node))
+            .filter_map(|node| match &node.value {
+                Value::Scalar(scalar) => Some((node, scalar.text.as_str())),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// A problem with the value at `path`, or with what of the path there is.
     pub(super) fn at_value(&self, path: &[Step], message: impl Into<String>) -> Diagnostic {
         let span = self.nearest(path).map(|(_, node)| node.span());
@@ -213,15 +245,16 @@ impl Document {
         self.problem(span, message)
     }
 
-    /// A problem with `len` bytes from `offset` in the text of the scalar at `path`.
+    /// A problem with `len` bytes from `offset` in the text of the scalar `node`.
     pub(super) fn at_text(
         &self,
-        path: &[Step],
+        node: &Node,
         (offset, len): (usize, usize),
         message: impl Into<String>,
+        hint: impl Into<String>,
     ) -> Diagnostic {
-        let Some((_, node)) = self.find(path) else { return self.at_value(path, message) };
-        self.problem(Some(self.within(node, offset, len)), message)
+        let problem = self.problem(Some(self.within(node, offset, len)), message).with_hint(hint);
+        self.conceal_in(node, problem)
     }
 
     /// `file:line:column` of the key at `path`.
@@ -247,7 +280,13 @@ impl Document {
 
     /// The problem with the scalar at `path`, free of what an environment variable put into it.
     pub(super) fn conceal(&self, path: &[Step], problem: Diagnostic) -> Diagnostic {
-        let Some((_, node)) = self.find(path) else { return problem };
+        match self.find(path) {
+            Some((_, node)) => self.conceal_in(node, problem),
+            None => problem,
+        }
+    }
+
+    fn conceal_in(&self, node: &Node, problem: Diagnostic) -> Diagnostic {
         match &node.value {
             Value::Scalar(Scalar { text, variable: Some(name) }) => {
                 secrets::conceal(problem, text, self.written(node), name)
@@ -327,10 +366,11 @@ impl Document {
         let (message, hint) = match bad.fault {
             ReferenceFault::Unset(name) => (
                 format!("environment variable \"{name}\" is not set"),
-                format!(
-                    "Set it, or give a default: ${{{name}:-value}}. A secret can be read \
-                    from a file instead: {{ file: /run/secrets/name }}."
-                ),
+                match secrets::is_secret_name(&name) {
+                    true => "Set it, or read the secret from a file: { file: /run/secrets/NAME }."
+                        .to_owned(),
+                    false => format!("Set it, or give a default: ${{{name}:-value}}."),
+                },
             ),
             ReferenceFault::Open => (
                 "\"${\" is not closed by \"}\"".to_owned(),

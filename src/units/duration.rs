@@ -109,7 +109,10 @@ fn unknown_unit(text: &str, number: &str, unit: &str) -> Option<UnitError> {
                 Ok(n) => format!("Write the days: {} days.", u64::from(n) * 30),
                 Err(_) => HINT.to_owned(),
             };
-            Some(UnitError::new(format!("\"{text}\" is not a duration: months differ"), hint))
+            Some(UnitError::new(
+                format!("\"{text}\" is not a duration: months differ in length"),
+                hint,
+            ))
         }
         _ => None,
     }
@@ -187,7 +190,7 @@ mod tests {
             ("0 0", "\"0 0\" is not a duration"),
             ("-5s", "\"-5s\" is not a duration"),
             ("1..5s", "\"1..5s\" is not a duration"),
-            ("3 months", "\"3 months\" is not a duration: months differ"),
+            ("3 months", "\"3 months\" is not a duration: months differ in length"),
             ("99999 years", "\"99999 years\" is longer than 10,000 years"),
             ("99999999999999999999999999999999999999 years", "is not a duration"),
         ] {

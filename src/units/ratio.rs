@@ -40,7 +40,7 @@ impl FromStr for Ratio {
         let ratio = match unit.trim() {
             "%" => value / 100.0,
             "" if value > 1.0 => {
-                let hint = format!("Write {number}% for {number} in a hundred. {HINT}");
+                let hint = format!("Write {number}%, or {} as a number.", value / 100.0);
                 let message = format!("\"{text}\" is not a percentage: the \"%\" is missing");
                 return Err(if value > 100.0 {
                     wrong("is more than 100%")

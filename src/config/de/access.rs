@@ -1,5 +1,7 @@
 //! Lists and maps of the tree as serde walks them, and the place that an error gets on the way out.
 
+use std::io;
+
 use serde::de::value::StrDeserializer;
 use serde::de::{DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess};
 
@@ -83,7 +85,7 @@ impl Cursor<'_> {
     fn read_file(&self, path: &str) -> Result<String, Error> {
         let bytes = self.env.read(path.as_ref()).map_err(|error| {
             Fault::wrong(
-                format!("cannot read \"{path}\": {}", error.kind()),
+                format!("cannot read \"{path}\": {}", reason(&error)),
                 "Create or mount the file, readable for the user that sidewake runs as.",
             )
         })?;
@@ -101,6 +103,16 @@ impl Cursor<'_> {
             .into()),
             text => Ok(text.to_owned()),
         }
+    }
+}
+
+/// Why a file cannot be read, in words that do not change with the platform.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        _ => error.to_string(),
     }
 }
 

@@ -28,11 +28,25 @@ pub(super) struct At {
 /// What is wrong.
 #[derive(Debug)]
 pub(super) enum Fault {
-    UnknownField { field: String, known: &'static [&'static str] },
-    UnknownWord { word: String, known: &'static [&'static str] },
+    UnknownField {
+        field: String,
+        known: &'static [&'static str],
+    },
+    UnknownWord {
+        word: String,
+        known: &'static [&'static str],
+    },
     MissingField(&'static str),
-    Shape { wanted: String, found: &'static str },
-    Wrong { message: String, hint: Option<String> },
+    /// `fields` are those that the wanted map could have, where that is known.
+    Shape {
+        wanted: String,
+        found: &'static str,
+        fields: &'static [&'static str],
+    },
+    Wrong {
+        message: String,
+        hint: Option<String>,
+    },
 }
 
 impl Fault {
@@ -83,15 +97,22 @@ impl serde::de::Error for Error {
             Unexpected::Map => "a map",
             _ => "a single value",
         };
-        Fault::Shape { wanted: wanted.to_string(), found }.into()
+        Fault::Shape { wanted: wanted.to_string(), found, fields: &[] }.into()
     }
 
-    fn invalid_value(found: Unexpected<'_>, _: &dyn Expected) -> Self {
-        match found {
-            Unexpected::Signed(n) => Self::custom(format_args!("{n} is out of range here")),
-            Unexpected::Unsigned(n) => Self::custom(format_args!("{n} is out of range here")),
-            _ => Self::custom("the number is out of range here"),
-        }
+    /// Only numbers get here: words and texts have errors of their own.
+    fn invalid_value(found: Unexpected<'_>, wanted: &dyn Expected) -> Self {
+        let number = match found {
+            Unexpected::Signed(n) => n.to_string(),
+            Unexpected::Unsigned(n) => n.to_string(),
+            _ => "the number".to_owned(),
+        };
+        let hint = match wanted.to_string() {
+            wanted if wanted.contains("nonzero") => "Write a whole number from 1.",
+            _ if number.starts_with('-') => "Write a whole number from 0.",
+            _ => "Write a smaller number.",
+        };
+        Fault::wrong(format!("{number} is out of range here"), hint).into()
     }
 
     fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {

@@ -78,18 +78,40 @@ impl<'de> Visitor<'de> for ActionVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Action, A::Error> {
-        let action = match map.next_key::<String>()?.as_deref() {
-            Some("truncate") => Action::Truncate(map.next_value()?),
-            Some("bucket") => Action::Bucket(map.next_value()?),
-            Some(word) => {
-                return Err(wrong(format_args!("\"{word}\" is not an action of this form"), HINT));
-            }
+        let action = match map.next_key()? {
+            Some(Form::Truncate) => Action::Truncate(map.next_value()?),
+            Some(Form::Bucket) => Action::Bucket(map.next_value()?),
             None => return Err(wrong("an action is missing here", HINT)),
         };
-        match map.next_key::<String>()? {
+        match map.next_key::<SecondAction>()? {
             None => Ok(action),
-            Some(_) => Err(wrong("a field has one action, and this is a second one", HINT)),
+            Some(never) => match never {},
         }
+    }
+}
+
+/// The key of the map form. Keys are checked while they are read, so that errors point at them.
+enum Form {
+    Truncate,
+    Bucket,
+}
+
+impl<'de> Deserialize<'de> for Form {
+    fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+        match String::deserialize(de)?.as_str() {
+            "truncate" => Ok(Form::Truncate),
+            "bucket" => Ok(Form::Bucket),
+            word => Err(wrong(format_args!("\"{word}\" is not an action of this form"), HINT)),
+        }
+    }
+}
+
+/// A key where there can be none.
+enum SecondAction {}
+
+impl<'de> Deserialize<'de> for SecondAction {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(wrong("a field has one action, and this is a second one", "Remove one of them."))
     }
 }
 

@@ -35,9 +35,9 @@ impl Resolver<'_> {
         if len < Key::LEN_MIN {
             let message = format!("this key has {len} bytes, and {} are needed", Key::LEN_MIN);
             let hint = "Make one: openssl rand -base64 32";
-            let file = [path, &steps!["file"]].concat();
-            let path = if key.file.is_some() { &file } else { path };
-            self.at_value(path, message, hint);
+            let fields = ["file", "value"].map(|field| [path, &steps![field]].concat());
+            let place = fields.iter().find(|field| self.document.find(field).is_some());
+            self.at_value(place.map_or(path, Vec::as_slice), message, hint);
         }
         let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
         if let Some(id) = &key.id

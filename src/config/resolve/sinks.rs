@@ -17,6 +17,8 @@ use super::tiers::has_predictions;
 /// Name of the embedded store where no sink is defined.
 pub(super) const EMBEDDED: &str = "embedded";
 
+/// Smaller requests would be one line each.
+const REQUEST_MIN: ByteSize = ByteSize::kib(16);
 /// Labels that sidewake sets; `service_name` is Loki's own (`discover_service_name`).
 const OWN_LABELS: [&str; 4] = ["tier", "service_name", "backlog", "pod"];
 /// Loki's `max_label_names_per_series`; it does not count `service_name`.
@@ -58,19 +60,20 @@ impl Resolver<'_> {
     fn loki(&mut self, path: &[Step], loki: &Loki, memory_limit: ByteSize) {
         let most = ByteSize(memory_limit.0 / 4);
         let max_bytes = loki.batch.max_bytes;
-        if max_bytes.0 == 0 || max_bytes > most {
+        let written = below(path, &["batch", "max_bytes"]);
+        let is_written = self.document.find(&written).is_some();
+        if is_written && (max_bytes < REQUEST_MIN || max_bytes > most) {
             let message = format!("{max_bytes} is out of range for a request");
-            let hint = format!("Write 64KiB to {most} (a quarter of \"memory.limit\").");
-            self.at_value(&below(path, &["batch", "max_bytes"]), message, hint);
-        }
-        self.not_zero(path, &["batch", "max_age"], loki.batch.max_age);
-        self.not_zero(path, &["timeout"], loki.timeout);
-        self.retry(path, &loki.retry);
-        if loki.rate.bytes_per_second.is_some_and(|rate| rate < max_bytes) {
+            let hint = format!("Write {REQUEST_MIN} to {most} (a quarter of \"memory.limit\").");
+            self.at_value(&written, message, hint);
+        } else if loki.rate.bytes_per_second.is_some_and(|rate| rate < max_bytes) {
             let message = "this rate is less than one request";
             let hint = format!("Write \"batch.max_bytes\" ({max_bytes}) or more, or lower that.");
             self.at_value(&below(path, &["rate", "bytes_per_second"]), message, hint);
         }
+        self.not_zero(path, &["batch", "max_age"], loki.batch.max_age);
+        self.not_zero(path, &["timeout"], loki.timeout);
+        self.retry(path, &loki.retry);
         self.labels(path, loki);
         for (name, value) in &loki.headers {
             self.header(&below(path, &["headers", name]), name, value.value.expose());

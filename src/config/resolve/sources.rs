@@ -47,13 +47,17 @@ impl Resolver<'_> {
                     self.at_value(&field("include"), message, "Write [/var/log/model/*.log].");
                 }
             }
-            Source::Fifo(fifo) => self.absolute(&field("path"), "the path of a fifo", &fifo.path),
+            Source::Fifo(fifo) => {
+                let example = "/run/sidewake/model.pipe";
+                self.absolute(&field("path"), "the path of a fifo", &fifo.path, example);
+            }
             _ => {}
         }
         let max_line = source.max_line();
         // A line has to fit while the lines around it do, too.
         let most = ByteSize(memory_limit.0 / 4);
-        if max_line < LINE_MIN || max_line > most {
+        let is_written = self.document.find(&field("max_line")).is_some();
+        if is_written && (max_line < LINE_MIN || max_line > most) {
             let message = format!("{max_line} is out of range for the longest line");
             let hint = format!("Write {LINE_MIN} to {most} (a quarter of \"memory.limit\").");
             self.at_value(&field("max_line"), message, hint);
@@ -79,7 +83,8 @@ impl Resolver<'_> {
     /// The command line's source, and the complaint where there is no source at all.
     fn command(&mut self, sources: &mut Vec<(String, Source)>) {
         let Some(command) = self.overrides.command.clone() else {
-            if self.document.keys(&steps!["sources"]).is_empty() {
+            let written = self.document.keys(&steps!["sources"]);
+            if written.is_empty() && !self.document.is_misspelled("sources") {
                 self.at_key(
                     &steps!["sources"],
                     "the config has no sources",

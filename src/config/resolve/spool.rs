@@ -25,7 +25,8 @@ impl Resolver<'_> {
         let (path, max, least, shares) = match raw.unwrap_or(RawSpool::Disk(Default::default())) {
             RawSpool::Disk(disk) => {
                 if let Some(path) = &disk.path {
-                    self.absolute(&steps!["spool", "path"], "the path of the spool", path);
+                    let place = steps!["spool", "path"];
+                    self.absolute(&place, "the path of the spool", path, "/var/lib/sidewake/spool");
                 }
                 let path = disk.path.unwrap_or(default_path);
                 (Some(path), disk.max.unwrap_or(Spool::DISK_MAX), DISK_MIN, disk.shares)

@@ -190,7 +190,7 @@ impl Resolver<'_> {
     ) -> bool {
         let Some((_, sink)) = sinks.iter().find(|(known, _)| known == name) else {
             let defined = self.document.keys(&steps!["sinks"]);
-            if !defined.contains(&name) {
+            if !defined.contains(&name) && !self.document.is_misspelled("sinks") {
                 let message =
                     format!("tier \"{tier}\" sends to sink \"{name}\", which is not defined");
                 let hint = match defined.is_empty() {
@@ -269,7 +269,9 @@ impl Resolver<'_> {
             .collect();
         // A tier that was reported, or whose kinds were, may have been meant for them.
         let undecided = |tier: &Tier| tier.kinds.is_empty() && default_tier(&tier.name).is_none();
-        let whole = self.document.is_whole(&steps!["tiers"]);
+        let whole = ["tiers", "sinks"].iter().all(|section| {
+            self.document.is_whole(&steps![*section]) && !self.document.is_misspelled(section)
+        });
         if homeless.is_empty() || !whole || tiers.iter().any(undecided) {
             return;
         }

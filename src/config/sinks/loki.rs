@@ -177,7 +177,7 @@ impl<'de> Deserialize<'de> for DynamicLabel {
             let known = offer(&text, "Values", Self::ALL.map(DynamicLabel::as_str));
             wrong(
                 format_args!("\"{text}\" cannot be a label: it may have many values"),
-                format_args!("{known} All others are in structured metadata: | {text}=\"…\""),
+                format_args!("{known} Query all others as structured metadata: | {text}=\"…\""),
             )
         })
     }

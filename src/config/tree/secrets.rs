@@ -6,7 +6,7 @@
 //! the same reason no message ever shows what came out of the environment: a token in the wrong
 //! field is still a token.
 
-use crate::diagnostic::{Diagnostic, Source};
+use crate::diagnostic::{Diagnostic, Source, closest};
 
 use super::{Entry, Node, Value};
 
@@ -33,10 +33,10 @@ fn hide_entry(entry: &Entry, source: &mut Source) {
     let (key, node) = (key.as_str(), &entry.node);
     match &node.value {
         _ if NAMES.contains(&key) => {}
-        Value::Scalar(scalar) if SECRETS.contains(&key) && !is_reference(&scalar.text) => {
+        Value::Scalar(scalar) if is_near(key, &SECRETS) && !is_reference(&scalar.text) => {
             source.hide(node.span());
         }
-        Value::Map(entries) if MAPS.contains(&key) => {
+        Value::Map(entries) if is_near(key, &MAPS) => {
             for entry in entries {
                 match &entry.node.value {
                     Value::Scalar(scalar) if !is_reference(&scalar.text) => {
@@ -48,6 +48,17 @@ fn hide_entry(entry: &Entry, source: &mut Source) {
         }
         _ => hide(node, source),
     }
+}
+
+/// A secret under a misspelled key is one all the same.
+fn is_near(key: &str, known: &[&str]) -> bool {
+    closest(key, known.iter().copied()).is_some()
+}
+
+/// Whether a variable of that name is likely to hold a secret.
+pub(super) fn is_secret_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRETS.iter().any(|secret| *secret != "value" && name.contains(secret))
 }
 
 /// `${NAME}` tells nothing; with a default it may.
@@ -76,7 +87,7 @@ pub(super) fn hide_by_line(source: &mut Source) {
             let word = key.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |at| at + 1);
             let key = key.get(word..).unwrap_or_default().to_ascii_lowercase();
             let value = line[at + 1..].trim();
-            let is_secret = SECRETS.contains(&key.as_str()) || value.starts_with("//");
+            let is_secret = is_near(&key, &SECRETS) || value.starts_with("//");
             if is_secret && !value.starts_with(['{', '[']) && !is_reference(value) {
                 hidden = hidden.or(Some(start + at + 1));
             }
@@ -94,7 +105,7 @@ pub(super) fn conceal(problem: Diagnostic, text: &str, written: &str, name: &str
     let message = problem.message.replace(&format!("\"{text}\""), &format!("\"{written}\""));
     let tells = |words: &str| {
         let mut parts = text.split(|c: char| !c.is_alphanumeric());
-        parts.any(|part| part.len() > 2 && words.replace(written, "").contains(part))
+        parts.any(|part| part.len() > 4 && words.replace(written, "").contains(part))
     };
     let message = match tells(&message) {
         true => format!("what \"{written}\" stands for does not fit here"),

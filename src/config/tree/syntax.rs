@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostic, Source};
 use super::secrets;
 
 /// What the parser says, what we say, and how to mend it.
-const WORDS: [(&str, &str, &str); 11] = [
+const WORDS: [(&str, &str, &str); 12] = [
     ("tabs disallowed", "a tab stands where spaces must indent", "Indent with spaces."),
     ("unclosed quote", "a quote is not closed", "Close it on the same line with the same sign."),
     (
@@ -47,6 +47,11 @@ const WORDS: [(&str, &str, &str); 11] = [
         "unexpected character",
         "a value cannot begin with this sign",
         "Put the value in double quotes.",
+    ),
+    (
+        "mismatched bracket",
+        "this bracket is closed by one of another kind",
+        "Write [one, two] and { key: value }.",
     ),
     (
         "recursion limit",
