@@ -39,7 +39,7 @@ use crate::units::{ByteSize, HumanDuration};
 use env::Env;
 pub use raw::Echo;
 use resolve::Resolver;
-use secret_text::Key;
+use secret_text::SecretText;
 use tree::Document;
 
 /// What runs.
@@ -49,8 +49,8 @@ pub struct Config {
     pub service: Service,
     /// Where telemetry comes from, by name; at least one.
     pub sources: Vec<(String, sources::Source)>,
-    /// The keys for pseudonyms: the current one first, then those before it.
-    pub keys: Vec<Key>,
+    /// The key file's text for pseudonyms; there is one if anything is hashed.
+    pub key: Option<SecretText>,
     /// Own rules for kinds, in order; their conditions compile.
     pub classify: Vec<sample::Rule>,
     /// Which events are kept; its conditions compile.
@@ -187,8 +187,7 @@ pub fn parse_with(
     env: &dyn Env,
     overrides: &Overrides,
 ) -> Result<Config, Vec<Diagnostic>> {
-    let (mut document, mut problems) =
-        Document::parse(file_name, text, env).map_err(|problem| vec![problem])?;
+    let (mut document, mut problems) = Document::parse(file_name, text, env)?;
     let raw: raw::Config = de::read(&mut document, env, &mut problems);
     let mut resolver = Resolver { document: &document, env, overrides, problems };
     let config = resolver.resolve(raw);

@@ -10,21 +10,22 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 pub use action::{Action, Bucket};
 
 use super::named::Named;
-use super::secret_text::Key;
+use super::secret_text::SecretText;
 
 /// What leaves, and in which form. The raw section; each tier's resolved policy is in
 /// [`super::Tier`].
 #[derive(Clone, Debug, Default, serde::Deserialize, JsonSchema, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Protect {
-    /// The key for "hash".
-    pub key: Option<Key>,
+    /// The key for "hash": 32 bytes or more, in hex or base64, or lines "id=key", the current one first.
+    pub key: Option<SecretText>,
     /// What is looked for in all values: all, none, or a list of detectors. Default: all.
     pub detect: Detect,
-    /// What is done to what they find: mask, hash or drop, or a map of detectors to these.
+    /// What is done to what they find: mask, hash, drop or keep, or a map of detectors to these.
     /// Default: mask.
     pub on_detect: OnDetect,
-    /// What is done to fields, by path. "*" stands for any part of a name.
+    /// What is done to fields: by name at any depth, or by path if there is a dot in it. "*" stands for
+    /// any part of a name, "**" for any number of names.
     pub fields: Named<Action>,
 }
 
@@ -34,57 +35,65 @@ pub struct Protect {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Detector {
-    /// Mail addresses.
-    Email,
+    /// PEM blocks, private keys among them.
+    Pem,
+    /// Values of keys that are named like secrets, passwords in URLs.
+    Secret,
+    /// Keys of known makers, by their prefixes.
+    ApiKey,
+    /// What follows `Bearer` or `Basic`.
+    BearerToken,
+    /// JSON Web Tokens.
+    Jwt,
     /// Payment card numbers (Luhn).
     CreditCard,
     /// US social security numbers.
     UsSsn,
     /// International bank account numbers (mod 97).
     Iban,
+    /// Mail addresses.
+    Email,
     /// Telephone numbers.
     Phone,
     /// IPv4 and IPv6 addresses.
     IpAddress,
-    /// JSON Web Tokens.
-    Jwt,
-    /// API keys of known makers, and values of keys that are named like secrets.
-    ApiKey,
-    /// `Authorization: Bearer` tokens.
-    BearerToken,
-    /// PEM blocks with private keys.
-    PrivateKey,
+    /// 48-bit hardware addresses.
+    MacAddress,
 }
 
 impl Detector {
     /// All of them.
-    pub const ALL: [Detector; 10] = [
-        Detector::Email,
+    pub const ALL: [Detector; 12] = [
+        Detector::Pem,
+        Detector::Secret,
+        Detector::ApiKey,
+        Detector::BearerToken,
+        Detector::Jwt,
         Detector::CreditCard,
         Detector::UsSsn,
         Detector::Iban,
+        Detector::Email,
         Detector::Phone,
         Detector::IpAddress,
-        Detector::Jwt,
-        Detector::ApiKey,
-        Detector::BearerToken,
-        Detector::PrivateKey,
+        Detector::MacAddress,
     ];
 
     /// The word in the config.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Detector::Email => "email",
+            Detector::Pem => "pem",
+            Detector::Secret => "secret",
+            Detector::ApiKey => "api_key",
+            Detector::BearerToken => "bearer_token",
+            Detector::Jwt => "jwt",
             Detector::CreditCard => "credit_card",
             Detector::UsSsn => "us_ssn",
             Detector::Iban => "iban",
+            Detector::Email => "email",
             Detector::Phone => "phone",
             Detector::IpAddress => "ip_address",
-            Detector::Jwt => "jwt",
-            Detector::ApiKey => "api_key",
-            Detector::BearerToken => "bearer_token",
-            Detector::PrivateKey => "private_key",
+            Detector::MacAddress => "mac_address",
         }
     }
 }
@@ -157,6 +166,8 @@ pub enum DetectAction {
     Hash,
     /// The whole field goes.
     Drop,
+    /// The value stays.
+    Keep,
 }
 
 /// What is done to detected values, by detector.
@@ -185,7 +196,7 @@ impl<'de> Deserialize<'de> for OnDetect {
             type Value = OnDetect;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("mask, hash, drop, or a map of detectors to these")
+                f.write_str("mask, hash, drop, keep, or a map of detectors to these")
             }
 
             fn visit_str<E: Error>(self, word: &str) -> Result<OnDetect, E> {

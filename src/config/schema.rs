@@ -58,7 +58,7 @@ impl Transform for AllowReferences {
             return;
         }
         let is_word = schema.get("enum").is_some();
-        let is_free = !["enum", "const", "pattern"].iter().any(|rule| schema.get(rule).is_some());
+        let is_free = !["enum", "const", "pattern"].iter().any(|rule| schema.get(*rule).is_some());
         let types = match schema.get("type") {
             Some(serde_json::Value::String(one)) => vec![one.clone()],
             Some(serde_json::Value::Array(some)) => {

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::units::{ByteSize, HumanDuration};
 
 pub use http::{Auth, Basic, Bearer, Endpoint, Rate, RequestBatch, Retry, Tls};
-pub use loki::{DynamicLabel, Labels, Loki};
+pub use loki::{Compression, Loki, Tenant, WhenBlocked};
 
 use super::named::Named;
 use super::registry::registry;
@@ -22,7 +22,7 @@ registry! {
     #[derive(Clone, Debug, PartialEq)]
     pub enum Sink {
         /// Grafana Loki.
-        "loki" => Loki(Loki),
+        "loki" => Loki(Box<Loki>),
         /// Local files, by tier and day.
         "files" => Files(Files),
         /// Our own standard output.
@@ -77,15 +77,15 @@ pub enum FileStoreFormat {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct FileBatch {
-    /// After that many bytes of input. Default: 16MiB.
-    pub max_bytes: ByteSize,
+    /// After that many bytes. Default: 16MiB of input for parquet, 4MiB for jsonl.
+    pub max_bytes: Option<ByteSize>,
     /// That long after its first event. Default: 60s.
     pub max_age: HumanDuration,
 }
 
 impl Default for FileBatch {
     fn default() -> Self {
-        Self { max_bytes: ByteSize::mib(16), max_age: HumanDuration::secs(60) }
+        Self { max_bytes: None, max_age: HumanDuration::secs(60) }
     }
 }
 

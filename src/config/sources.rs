@@ -78,9 +78,6 @@ fn default_true() -> bool {
 pub struct Exec {
     /// The program and its arguments. No shell is involved.
     pub command: Vec<String>,
-    /// Whether the command is started again when it ends. Default: no; sidewake ends with it.
-    #[serde(default)]
-    pub restart: Restart,
     /// Variables for the command, beside those that sidewake has itself.
     #[serde(default)]
     pub env: Named<String>,
@@ -104,7 +101,6 @@ impl Exec {
     pub fn new(command: Vec<String>) -> Self {
         Self {
             command,
-            restart: Restart::No,
             env: Named::default(),
             working_dir: None,
             attributes: Named::default(),
@@ -112,21 +108,6 @@ impl Exec {
             traceback: true,
         }
     }
-}
-
-/// When a command that ended is started again.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub enum Restart {
-    /// Never: its end is ours.
-    // YAML 1.1 tools (Helm) write `no` back as `false`.
-    #[serde(alias = "false")]
-    #[default]
-    No,
-    /// When it failed.
-    OnFailure,
-    /// Always.
-    Always,
 }
 
 /// Reads sidewake's own standard input.
@@ -159,7 +140,7 @@ pub struct File {
     /// Where reading begins in a file that sidewake finds at its first start. Default: beginning.
     #[serde(default)]
     pub start_at: StartAt,
-    /// How often folders and files are looked at where the kernel does not tell. Default: 1s.
+    /// How often folders and files are looked at, whatever the kernel tells. Default: 10s.
     #[serde(default = "default_poll")]
     pub poll: HumanDuration,
     /// Attributes that all events of this source carry.
@@ -174,7 +155,7 @@ pub struct File {
 }
 
 fn default_poll() -> HumanDuration {
-    HumanDuration::secs(1)
+    HumanDuration::secs(10)
 }
 
 /// How the lines of a file are framed.

@@ -51,8 +51,8 @@ pub struct Spool {
     pub path: Option<PathBuf>,
     /// Bytes that it may hold.
     pub max: ByteSize,
-    /// The tiers' shares of that; they add up to 1 at most.
-    pub shares: Vec<(String, Ratio)>,
+    /// Each tier's share of that, above 0; they add up to 1 at most.
+    pub shares: Vec<(String, f64)>,
 }
 
 impl Spool {

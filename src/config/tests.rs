@@ -133,17 +133,27 @@ fn tiers_inherit_protection() {
 }
 
 #[test]
-fn keys_stand_in_order_of_age() {
-    let config = resolve(
-        "sources: { in: { type: stdin } }\n\
-         protect: { key: { file: /new, id: b, previous: { file: /old, id: a } } }\n",
-    );
-    let keys: Vec<_> =
-        config.keys.iter().map(|key| (key.id.as_deref(), key.file.clone())).collect();
-    assert_eq!(keys, [(Some("b"), Some("/new".into())), (Some("a"), Some("/old".into()))]);
-    assert!(config.keys[0].value.expose().ends_with("/new"), "without the file's newline");
-    assert!(config.keys.iter().all(|key| key.previous.is_none()));
-    assert!(!format!("{config:?}").contains("/new/new"), "a key in a debug print");
+fn the_key_comes_from_its_file() {
+    let config =
+        resolve("sources: { in: { type: stdin } }\nprotect: { key: { file: /run/key } }\n");
+    let key = config.key.as_ref().expect("there is a key");
+    assert_eq!(key.file.as_deref(), Some(Path::new("/run/key")));
+    assert!(key.value.expose().ends_with("/run/key"), "without the file's newline");
+    assert!(!format!("{config:?}").contains("/run/key/run/key"), "a key in a debug print");
+}
+
+/// Every tier has a part of the spool, whether it is written or not.
+#[test]
+fn shares_of_the_spool() {
+    let config = resolve(&format!(
+        "{STDIN}spool: {{ type: memory, shares: {{ prediction_logs: 40%, metrics: 0.2 }} }}\n"
+    ));
+    assert_eq!((config.spool.path, config.spool.max), (None, ByteSize::mib(64)));
+    let shares: Vec<_> = config.spool.shares.iter().map(|(t, s)| (t.as_str(), *s)).collect();
+    let rest = (1.0 - (0.4 + 0.2)) / 2.0;
+    let want =
+        [("application_logs", rest), ("prediction_logs", 0.4), ("metrics", 0.2), ("traces", rest)];
+    assert_eq!(shares, want);
 }
 
 #[test]

@@ -124,11 +124,11 @@ impl Document {
         file: &str,
         text: &str,
         env: &dyn Env,
-    ) -> Result<(Self, Vec<Diagnostic>), Diagnostic> {
+    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         let source = Source::new(file, text);
         let root = match yaml::parse(&source) {
             Ok(root) => root,
-            Err(problem) => return Err(syntax::diagnose(source, problem)),
+            Err(problem) => return Err(vec![syntax::diagnose(source, &problem)]),
         };
         let mut document = Self { source, root, skipped: BTreeSet::new() };
         secrets::hide(&document.root, &mut document.source);

@@ -130,7 +130,7 @@ impl fmt::Display for HumanDuration {
             (SECOND, "s"),
             (1_000_000, "ms"),
         ];
-        let whole = units.into_iter().find(|(unit, _)| nanos > 0 && nanos % unit == 0);
+        let whole = units.into_iter().find(|(unit, _)| nanos > 0 && nanos.is_multiple_of(*unit));
         match whole {
             None if nanos == 0 => f.write_str("0s"),
             None => write!(f, "{}us", nanos / 1_000),

@@ -80,7 +80,7 @@ impl FromStr for ByteSize {
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [(TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")];
-        let whole = units.into_iter().find(|(unit, _)| self.0 > 0 && self.0 % unit == 0);
+        let whole = units.into_iter().find(|(unit, _)| self.0 > 0 && self.0.is_multiple_of(*unit));
         let (unit, name) = whole.unwrap_or((1, "B"));
         write!(f, "{}{name}", self.0 / unit)
     }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 /// What `schema` has against `value`.
-pub fn complaints(schema: &Value, value: &Value) -> Vec<String> {
+pub(crate) fn complaints(schema: &Value, value: &Value) -> Vec<String> {
     check(schema, schema, value, "$")
 }
 
 /// The names of all fields in `schema`.
-pub fn fields(schema: &Value) -> BTreeSet<String> {
+pub(crate) fn fields(schema: &Value) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     collect(schema, &mut names);
     names

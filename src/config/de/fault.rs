@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use serde::de::{Error as _, Expected, Unexpected};
+use serde::de::{Expected, Unexpected};
 
 use super::super::tree::Step;
 
@@ -107,9 +107,10 @@ impl serde::de::Error for Error {
             Unexpected::Unsigned(n) => n.to_string(),
             _ => "the number".to_owned(),
         };
+        let is_low = number == "0" || number.starts_with('-');
         let hint = match wanted.to_string() {
-            wanted if wanted.contains("nonzero") => "Write a whole number from 1.",
-            _ if number.starts_with('-') => "Write a whole number from 0.",
+            wanted if is_low && wanted.contains("nonzero") => "Write a whole number from 1.",
+            _ if is_low => "Write a whole number from 0.",
             _ => "Write a smaller number.",
         };
         Fault::wrong(format!("{number} is out of range here"), hint).into()

@@ -1,7 +1,7 @@
 //! What is done to a field.
 
 use std::fmt;
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::NonZeroU32;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use super::super::de::wrong;
 
 /// What is done to a field's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Action {
     /// The field goes, with its key.
     Drop,
@@ -26,18 +26,12 @@ pub enum Action {
 }
 
 /// Ranges of values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bucket {
     /// Of a time, the year stays.
     Year,
-    /// Of a time, year and month stay.
-    Month,
-    /// Of a time, the date stays.
-    Day,
-    /// Of a time, date and hour stay.
-    Hour,
-    /// A number is rounded down to a multiple of that.
-    Width(NonZeroU64),
+    /// A number is rounded down to a multiple of that, which is above zero.
+    Width(f64),
 }
 
 const WORDS: &[&str] = &["drop", "keep", "mask", "hash", "truncate", "bucket"];
@@ -118,17 +112,15 @@ impl<'de> Deserialize<'de> for SecondAction {
 impl<'de> Deserialize<'de> for Bucket {
     fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
         let text = String::deserialize(de)?;
-        match text.as_str() {
-            "year" => Ok(Bucket::Year),
-            "month" => Ok(Bucket::Month),
-            "day" => Ok(Bucket::Day),
-            "hour" => Ok(Bucket::Hour),
-            number => number.parse().map(Bucket::Width).map_err(|_| {
-                wrong(
-                    format_args!("\"{text}\" is not a bucket"),
-                    "Write year, month, day or hour for times, or a whole number from 1 for numbers.",
-                )
-            }),
+        let width =
+            text.trim().parse().ok().filter(|width: &f64| width.is_finite() && *width > 0.0);
+        match (text.as_str(), width) {
+            ("year", _) => Ok(Bucket::Year),
+            (_, Some(width)) => Ok(Bucket::Width(width)),
+            _ => Err(wrong(
+                format_args!("\"{text}\" is not a bucket"),
+                "Write year for times, or a number above 0 for numbers: { bucket: 10 }.",
+            )),
         }
     }
 }
@@ -154,8 +146,8 @@ impl JsonSchema for Action {
                     "type": "object",
                     "description": "The range that the value lies in.",
                     "properties": { "bucket": { "anyOf": [
-                        { "enum": ["year", "month", "day", "hour"] },
-                        { "type": "integer", "minimum": 1 },
+                        { "enum": ["year"] },
+                        { "type": "number", "exclusiveMinimum": 0 },
                     ] } },
                     "required": ["bucket"],
                     "additionalProperties": false,

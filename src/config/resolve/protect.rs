@@ -3,49 +3,25 @@
 use super::super::named::Named;
 use super::super::protect::{Action, DetectAction, OnDetect};
 use super::super::raw;
-use super::super::secret_text::Key;
+use super::super::secret_text::SecretText;
 use super::super::tree::{Step, steps};
 use super::Resolver;
 
-impl Resolver<'_> {
-    /// The chain of keys, the current one first.
-    pub(super) fn keys(&mut self, key: Option<&Key>) -> Vec<Key> {
-        let mut keys: Vec<Key> = Vec::new();
-        let mut path = steps!["protect", "key"].to_vec();
-        let mut next = key;
-        while let Some(key) = next {
-            next = key.previous.as_deref();
-            self.key(&path, key);
-            if key.id.is_some() && keys.iter().any(|known| known.id == key.id) {
-                let id = [path.as_slice(), &steps!["id"]].concat();
-                self.at_value(
-                    &id,
-                    "two keys have the same id",
-                    "Give each key its own id; pseudonyms say by it which key made them.",
-                );
-            }
-            keys.push(Key { previous: None, ..key.clone() });
-            path.push(Step::from("previous"));
-        }
-        keys
-    }
+/// HMAC-SHA-256 gains nothing from longer keys, and loses from shorter ones (RFC 2104, section 3).
+const KEY_BYTES_MIN: usize = 32;
 
-    fn key(&mut self, path: &[Step], key: &Key) {
-        let len = key.value.expose().len();
-        if len < Key::LEN_MIN {
-            let message = format!("this key has {len} bytes, and {} are needed", Key::LEN_MIN);
-            let hint = "Make one: openssl rand -base64 32";
-            let fields = ["file", "value"].map(|field| [path, &steps![field]].concat());
+impl Resolver<'_> {
+    /// A shorter key is guessed sooner than what it protects.
+    pub(super) fn key(&mut self, key: Option<&SecretText>) {
+        let Some(key) = key else { return };
+        let len = key.value.expose().trim().len();
+        if len < KEY_BYTES_MIN {
+            let message = format!("this key has {len} bytes, and {KEY_BYTES_MIN} are needed");
+            let path = steps!["protect", "key"];
+            let fields = ["file", "value"].map(|field| [&path[..], &steps![field]].concat());
             let place = fields.iter().find(|field| self.document.find(field).is_some());
-            self.at_value(place.map_or(path, Vec::as_slice), message, hint);
-        }
-        let valid = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
-        if let Some(id) = &key.id
-            && (id.is_empty() || id.len() > 16 || !id.bytes().all(valid))
-        {
-            let id_path = [path, &steps!["id"]].concat();
-            let hint = "Use 1 to 16 letters, digits, \"-\" or \"_\": \"2026-11\".";
-            self.at_value(&id_path, format!("\"{id}\" cannot be the id of a key"), hint);
+            let place = place.map_or(&path[..], Vec::as_slice);
+            self.at_value(place, message, "Make one: openssl rand -base64 32");
         }
     }
 
@@ -89,14 +65,17 @@ impl Resolver<'_> {
         }
     }
 
-    /// Patterns are paths of names with dots between them, in which "*" stands for anything.
+    /// A name, or a path of names with dots between them, in which "*" stands for any part of a name
+    /// and "**" for any number of names.
     pub(super) fn patterns(&mut self, path: &[Step], fields: &Named<Action>) {
         for (pattern, _) in fields {
-            let empty_part = pattern.split('.').any(str::is_empty);
-            if empty_part || pattern.trim() != pattern {
+            let parts = || pattern.split('.');
+            let is_path =
+                parts().all(|part| !part.is_empty() && (part == "**" || !part.contains("**")));
+            if !is_path || parts().next_back() == Some("**") || pattern.trim() != pattern {
                 let path = [path, &steps!["fields", pattern.as_str()]].concat();
                 let hint =
-                    "Write names with dots between them: password, features.user_*, *.email.";
+                    "Write names with dots between them: password, features.user_*, **.email.";
                 self.at_key(&path, format!("\"{pattern}\" is not the path of a field"), hint);
             }
         }

@@ -9,7 +9,7 @@ use crate::units::{ByteSize, HumanDuration};
 
 use super::super::Tier;
 use super::super::named::Named;
-use super::super::sinks::{FileStoreFormat, Files, Loki, Retry, Sink};
+use super::super::sinks::{FileStoreFormat, Files, Loki, Rate, Retry, Sink};
 use super::super::tree::{Step, steps};
 use super::Resolver;
 use super::tiers::has_predictions;
@@ -19,9 +19,11 @@ pub(super) const EMBEDDED: &str = "embedded";
 
 /// Smaller requests would be one line each.
 const REQUEST_MIN: ByteSize = ByteSize::kib(16);
-/// Labels that sidewake sets; `service_name` is Loki's own (`discover_service_name`).
-const OWN_LABELS: [&str; 4] = ["tier", "service_name", "backlog", "pod"];
-/// Loki's `max_label_names_per_series`; it does not count `service_name`.
+/// Labels whose meaning the sink depends on.
+const OWN_LABELS: [&str; 4] = ["tier", "stream", "backlog", "pod"];
+/// Labels that are filled from the source's attributes unless the config fills them.
+const GIVEN_LABELS: [&str; 4] = ["service_name", "namespace", "container", "env"];
+/// Loki's `max_label_names_per_series`.
 const LABELS_MAX: usize = 15;
 /// Headers that other settings, or HTTP itself, set.
 const OWN_HEADERS: [(&str, &str); 6] = [
@@ -71,6 +73,10 @@ impl Resolver<'_> {
             let hint = format!("Write \"batch.max_bytes\" ({max_bytes}) or more, or lower that.");
             self.at_value(&below(path, &["rate", "bytes_per_second"]), message, hint);
         }
+        if let Rate { events_per_second: Some(_), bytes_per_second: Some(_) } = loki.rate {
+            let message = "a rate is in events or in bytes, and this has both";
+            self.at_key(&below(path, &["rate"]), message, "Keep one of them.");
+        }
         self.not_zero(path, &["batch", "max_age"], loki.batch.max_age);
         self.not_zero(path, &["timeout"], loki.timeout);
         self.retry(path, &loki.retry);
@@ -78,20 +84,6 @@ impl Resolver<'_> {
         for (name, value) in &loki.headers {
             self.header(&below(path, &["headers", name]), name, value.value.expose());
         }
-        match (&loki.tls.cert_file, &loki.tls.key_file) {
-            (Some(_), None) => self.half_of_pair(path, "cert_file", "key_file"),
-            (None, Some(_)) => self.half_of_pair(path, "key_file", "cert_file"),
-            _ => {}
-        }
-    }
-
-    fn half_of_pair(&mut self, path: &[Step], given: &str, lacking: &str) {
-        // Where the other one was reported, it is not lacking.
-        if self.document.keys(&below(path, &["tls"])).contains(&lacking) {
-            return;
-        }
-        let message = format!("\"{given}\" is of no use without \"{lacking}\"");
-        self.at_key(&below(path, &["tls", given]), message, format!("Add \"{lacking}\"."));
     }
 
     fn not_zero(&mut self, path: &[Step], fields: &[&str], duration: HumanDuration) {
@@ -114,10 +106,9 @@ impl Resolver<'_> {
     }
 
     fn labels(&mut self, path: &[Step], loki: &Loki) {
-        let labels = &loki.labels;
         let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-        for (name, value) in &labels.fixed {
-            let place = self.label_path(path, name);
+        for (name, value) in &loki.labels {
+            let place = below(path, &["labels", name]);
             let digit_first = name.bytes().next().is_none_or(|b| b.is_ascii_digit());
             if digit_first || !name.bytes().all(word) || name.starts_with("__") {
                 let hint = "Use letters, digits and \"_\", no digit first and no \"__\" first.";
@@ -125,34 +116,24 @@ impl Resolver<'_> {
             } else if OWN_LABELS.contains(&name.as_str()) {
                 let hint = format!("Use another name: sidewake sets {}.", list(OWN_LABELS));
                 self.at_key(&place, format!("label \"{name}\" is set by sidewake"), hint);
-            } else if labels.dynamic.iter().any(|label| label.as_str() == name) {
-                let message = format!("label \"{name}\" has a value and is an attribute too");
-                self.at_key(&place, message, "Keep one of them.");
             } else if value.is_empty() || value.len() > 2048 {
                 let message = format!("label \"{name}\" needs a value of 1 to 2048 bytes");
                 self.at_value(&place, message, "Write a value, or remove the label.");
             }
         }
-        let count = labels.fixed.len() + labels.dynamic.len() + OWN_LABELS.len() - 1;
-        if count > LABELS_MAX {
-            let message = format!("these make {count} labels, and Loki takes {LABELS_MAX}");
-            let hint =
-                format!("Remove {}. Labels of sidewake's own count, too.", count - LABELS_MAX);
+        let room = LABELS_MAX - OWN_LABELS.len() - GIVEN_LABELS.len();
+        let is_new = |name: &str| !OWN_LABELS.contains(&name) && !GIVEN_LABELS.contains(&name);
+        let count = loki.labels.iter().filter(|(name, _)| is_new(name)).count();
+        if count > room {
+            let message = format!("{count} labels are more than the {room} that there is room for");
+            let hint = format!(
+                "Remove {}. Loki takes {LABELS_MAX}, and sidewake sets {} and {}.",
+                count - room,
+                list(OWN_LABELS),
+                list(GIVEN_LABELS),
+            );
             self.at_key(&below(path, &["labels"]), message, hint);
         }
-    }
-
-    /// Where a fixed label is written: in the map, or in a map in the list.
-    fn label_path(&self, path: &[Step], name: &str) -> Vec<Step> {
-        let labels = below(path, &["labels"]);
-        let in_map = [labels.as_slice(), &steps![name]].concat();
-        if self.document.find(&in_map).is_some() {
-            return in_map;
-        }
-        let in_item = |n: usize| [labels.as_slice(), &steps![n, name]].concat();
-        let items = 0..LABELS_MAX * 2;
-        let found = items.map(in_item).find(|path| self.document.find(path).is_some());
-        found.unwrap_or(labels)
     }
 
     fn header(&mut self, path: &[Step], name: &str, value: &str) {

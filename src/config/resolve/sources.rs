@@ -35,17 +35,18 @@ impl Resolver<'_> {
     fn source(&mut self, path: &[Step], source: &Source, memory_limit: ByteSize) {
         let field = |name: &str| [path, &[Step::from(name)]].concat();
         match source {
-            Source::Exec(exec) if exec.command.first().is_none_or(String::is_empty) => {
-                if self.document.is_whole(&field("command")) {
-                    let message = "a command needs a program to run";
-                    self.at_value(&field("command"), message, "Write [python, serve.py].");
-                }
+            Source::Exec(exec)
+                if exec.command.first().is_none_or(String::is_empty)
+                    && self.document.is_whole(&field("command")) =>
+            {
+                let message = "a command needs a program to run";
+                self.at_value(&field("command"), message, "Write [python, serve.py].");
             }
-            Source::File(file) if file.include.is_empty() => {
-                if self.document.is_whole(&field("include")) {
-                    let message = "a file source needs a path to read";
-                    self.at_value(&field("include"), message, "Write [/var/log/model/*.log].");
-                }
+            Source::File(file)
+                if file.include.is_empty() && self.document.is_whole(&field("include")) =>
+            {
+                let message = "a file source needs a path to read";
+                self.at_value(&field("include"), message, "Write [/var/log/model/*.log].");
             }
             Source::Fifo(fifo) => {
                 let example = "/run/sidewake/model.pipe";

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use crate::diagnostic::offer;
+use crate::diagnostic::{list, offer};
 use crate::units::{ByteSize, Ratio};
 
 use super::super::Tier;
+use super::super::named::Named;
 use super::super::spool::{RawSpool, Spool};
 use super::super::tree::{Step, steps};
 use super::Resolver;
@@ -44,18 +45,32 @@ impl Resolver<'_> {
                 self.unknown_tier(&steps!["spool", "shares", tier.as_str()], tier, tiers);
             }
         }
-        let sum: f64 = shares.iter().map(|(_, share)| share.get()).sum();
+        Spool { path, max, shares: self.shares(&shares, tiers) }
+    }
+
+    /// Tiers without a share of their own divide what the others leave.
+    fn shares(&mut self, written: &Named<Ratio>, tiers: &[Tier]) -> Vec<(String, f64)> {
+        let sum: f64 = written.iter().map(|(_, share)| share.get()).sum();
+        let others = tiers.iter().filter(|tier| written.get(&tier.name).is_none()).count();
+        let path = steps!["spool", "shares"];
         // Tenths do not add up exactly.
         if sum > 1.0 + 1e-9 {
             let message = format!("the shares add up to {:.0}%", sum * 100.0);
-            self.at_key(&steps!["spool", "shares"], message, "Keep their sum within 100%.");
+            self.at_key(&path, message, "Keep their sum within 100%.");
+        } else if others > 0 && sum > 1.0 - 1e-9 {
+            let names = tiers.iter().map(|tier| tier.name.as_str());
+            let names = list(names.filter(|name| written.get(name).is_none()));
+            let message = format!("these shares leave nothing for {names}");
+            self.at_key(&path, message, "Leave some, or give every tier its share.");
         }
-        if let Some((tier, _)) = shares.iter().find(|(_, share)| *share == Ratio::ZERO) {
+        if let Some((tier, _)) = written.iter().find(|(_, share)| *share == Ratio::ZERO) {
             let path = steps!["spool", "shares", tier.as_str()];
             let message = format!("tier \"{tier}\" would have no room in the spool");
             self.at_value(&path, message, "Write a share above 0%, or remove the line.");
         }
-        Spool { path, max, shares: shares.0 }
+        let rest = (1.0 - sum) / others.max(1) as f64;
+        let share = |tier: &Tier| written.get(&tier.name).map_or(rest, |share| share.get());
+        tiers.iter().map(|tier| (tier.name.clone(), share(tier))).collect()
     }
 
     /// A name that should be a tier's.

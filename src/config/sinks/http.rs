@@ -1,6 +1,6 @@
 //! What all sinks that speak HTTP share.
 
-use std::num::NonZeroU64;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use reqwest::Url;
@@ -116,12 +116,12 @@ impl Default for RequestBatch {
     }
 }
 
-/// How fast a sink may be fed; both limits hold.
+/// How fast a sink may be fed; one of the two.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rate {
     /// Events in a second. Default: no limit.
-    pub events_per_second: Option<NonZeroU64>,
+    pub events_per_second: Option<NonZeroU32>,
     /// Bytes in a second, before compression. Default: no limit.
     pub bytes_per_second: Option<ByteSize>,
 }
@@ -143,14 +143,10 @@ impl Default for Retry {
     }
 }
 
-/// TLS beyond the certificates that are built in.
+/// Whom to trust.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
-    /// Certificates (PEM) that are trusted beside the public ones.
+    /// The only authorities (PEM) to trust, instead of the public ones that are built in.
     pub ca_file: Option<PathBuf>,
-    /// Our own certificate (PEM).
-    pub cert_file: Option<PathBuf>,
-    /// The key of our certificate (PEM).
-    pub key_file: Option<PathBuf>,
 }

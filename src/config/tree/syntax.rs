@@ -66,20 +66,20 @@ const WORDS: [(&str, &str, &str); 12] = [
 ];
 
 /// The parser's `error` about `source` as a diagnostic.
-pub(super) fn diagnose(mut source: Source, error: Error) -> Diagnostic {
+pub(super) fn diagnose(mut source: Source, error: &Error) -> Diagnostic {
     secrets::hide_by_line(&mut source);
-    let span = span(&source, &error);
+    let span = span(&source, error);
     let place = span.map(|span| source.place(span));
     let new = |message: &str, hint: &str| {
         Diagnostic::new(source.name(), place.clone(), message).with_hint(hint)
     };
-    if span_is_reference(&source, &error) {
+    if span_is_reference(&source, error) {
         return new(
             "\"${\" opens a map here",
             "Inside of { } and [ ], put references in quotes: \"${NAME}\".",
         );
     }
-    match cause(&error) {
+    match cause(error) {
         Error::MultipleDocuments { .. } => new(
             "a second YAML document begins here",
             "Keep one document in the file: remove the \"---\" between them.",
