@@ -27,7 +27,7 @@ pub mod file;
 mod framed;
 mod join;
 mod lines;
-mod pipe;
+pub mod pipe;
 pub mod stdin;
 mod stop;
 mod wait;

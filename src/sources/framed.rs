@@ -222,8 +222,7 @@ impl<'a> Assembly<'a> {
             return;
         }
         let stderr = if piece.is_stderr { Flags::STDERR } else { 0 };
-        let from =
-            From { source_off: start as u32, ts_ns: piece.ts_ns, flags: flags | stderr };
+        let from = From { source_off: start as u32, ts_ns: piece.ts_ns, flags: flags | stderr };
         let range = piece.start..piece.start + piece.len;
         let open = &mut self.streams[stream];
         if !is_partial && open.n_pieces == 0 {

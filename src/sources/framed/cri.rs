@@ -70,9 +70,8 @@ mod tests {
             ("", None),
         ];
         for (line, expected) in cases {
-            let found = framed(line.as_bytes()).map(|p| {
-                (&line[p.start..p.start + p.len], p.is_stderr, p.is_partial, p.ts_ns)
-            });
+            let found = framed(line.as_bytes())
+                .map(|p| (&line[p.start..p.start + p.len], p.is_stderr, p.is_partial, p.ts_ns));
             assert_eq!(found, *expected, "{line:?}");
         }
         assert_eq!(parse(&mut b"no frame".to_vec()), Piece::unframed(8));

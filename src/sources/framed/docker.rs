@@ -56,7 +56,8 @@ struct Members<'a> {
 fn parse_any_order(line: &mut [u8]) -> Option<Piece> {
     let members: Members<'_> = serde_json::from_slice(line).ok()?;
     let log = members.log.into_owned();
-    let (is_stderr, ts_ns) = (members.stream == "stderr", cri::rfc3339_ns(members.time.as_bytes())?);
+    let (is_stderr, ts_ns) =
+        (members.stream == "stderr", cri::rfc3339_ns(members.time.as_bytes())?);
     // Unescaped text is never longer than the JSON it came from.
     line.get_mut(..log.len())?.copy_from_slice(log.as_bytes());
     Some(piece(line, 0, log.len(), is_stderr, ts_ns))

@@ -20,16 +20,28 @@ fn blocks() {
         ("two in a row", &format!("{python}{python}"), &[0, 4]),
         (
             "chained",
-            &format!("{python}\nDuring handling of the above exception, another exception occurred:\n\n{python}ok\n"),
+            &format!(
+                "{python}\nDuring handling of the above exception, another exception occurred:\n\n{python}ok\n"
+            ),
             &[0, 11],
         ),
         (
             "direct cause",
-            &format!("{python}\nThe above exception was the direct cause of the following exception:\n\n{python}"),
+            &format!(
+                "{python}\nThe above exception was the direct cause of the following exception:\n\n{python}"
+            ),
             &[0],
         ),
-        ("bare exception", "Traceback (most recent call last):\n  File\nKeyboardInterrupt\nx\n", &[0, 3]),
-        ("local class", "Traceback (most recent call last):\n  F\na.<locals>.E: x\n    more\nx y\n", &[0, 4]),
+        (
+            "bare exception",
+            "Traceback (most recent call last):\n  File\nKeyboardInterrupt\nx\n",
+            &[0, 3],
+        ),
+        (
+            "local class",
+            "Traceback (most recent call last):\n  F\na.<locals>.E: x\n    more\nx y\n",
+            &[0, 4],
+        ),
         ("interrupted", "Traceback (most recent call last):\n  File\n{\"a\":1}\n", &[0, 2]),
         (
             "group",

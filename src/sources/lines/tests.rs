@@ -14,9 +14,7 @@ fn events(slab: &Slab, cut: &Cut) -> Vec<(u32, String, u16)> {
     match &cut.lines {
         Lines::Table(table) => table
             .iter()
-            .map(|line| {
-                (line.source_off, text(line.start as usize, line.len as usize), line.flags)
-            })
+            .map(|line| (line.source_off, text(line.start as usize, line.len as usize), line.flags))
             .collect(),
         Lines::Plain => {
             let mut start = 0;
@@ -69,7 +67,8 @@ fn table_of_cases() {
 /// Ordinary lines must not pay for a table.
 #[test]
 fn ordinary_chunks_stay_plain() {
-    for bytes in ["{\"a\":1}\n{\"b\":2}\n", "text\n\nINFO x\n  indented\n", "ValueError: one\nx\n"] {
+    for bytes in ["{\"a\":1}\n{\"b\":2}\n", "text\n\nINFO x\n  indented\n", "ValueError: one\nx\n"]
+    {
         let mut slab = Slab::from_bytes(bytes.as_bytes());
         let cut = PlainCutter::new(LIMITS, false).cut(&mut slab, Mode::More);
         assert!(matches!(cut.lines, Lines::Plain), "{bytes:?}");
