@@ -61,16 +61,6 @@ impl Joiner {
         Self { bytes_max, ..Self::default() }
     }
 
-    /// Whether no block is open.
-    pub(super) fn is_closed(&self) -> bool {
-        self.open.is_none()
-    }
-
-    /// Closes the open block.
-    pub(super) fn close(&mut self) {
-        self.open = None;
-    }
-
     /// Judges the next line (without newline and CR).
     pub(super) fn step(&mut self, line: &[u8]) -> Step {
         let n_bytes = self.n_bytes + line.len() + 1;

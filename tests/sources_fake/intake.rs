@@ -42,6 +42,8 @@ pub(crate) struct Log {
     pub(crate) slab_bytes_max: usize,
     pub(crate) is_closed: bool,
     pub(crate) forgotten: Vec<u64>,
+    pub(crate) is_memory_short: bool,
+    pub(crate) n_refused_slabs: usize,
     held: BTreeMap<u64, u64>,
 }
 
@@ -128,12 +130,19 @@ impl Intake for Fake {
         self.log().held.get(&source_key).copied()
     }
 
-    fn slab(&mut self, _can_wait: bool) -> Option<Slab> {
+    fn slab(&mut self, can_wait: bool) -> Option<Slab> {
+        let mut log = self.log();
+        if can_wait && log.is_memory_short {
+            log.n_refused_slabs += 1;
+            self.inner.1.notify_all();
+            return None;
+        }
         Some(Slab::with_capacity(self.slab_bytes.max(64)))
     }
 
     fn forget(&mut self, source_key: u64) {
         self.log().forgotten.push(source_key);
+        self.inner.1.notify_all();
     }
 }
 

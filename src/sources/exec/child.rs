@@ -43,7 +43,9 @@ impl ChildHandle {
         match &state.pidfd {
             _ if state.is_ended || (state.shares_terminal && from_terminal) => {}
             // It may have ended in this moment.
-            Some(pidfd) => drop(rustix::process::pidfd_send_signal(pidfd, signal)),
+            Some(pidfd) => {
+                let _ = rustix::process::pidfd_send_signal(pidfd, signal);
+            }
             None => state.early.push(signal),
         }
     }
@@ -61,7 +63,7 @@ impl ChildHandle {
         let mut state = self.lock();
         state.shares_terminal = shares_terminal;
         state.early.drain(..).for_each(|signal| {
-            drop(rustix::process::pidfd_send_signal(&pidfd, signal));
+            let _ = rustix::process::pidfd_send_signal(&pidfd, signal);
         });
         state.pidfd = Some(pidfd);
     }
