@@ -282,6 +282,8 @@ impl<F: Frames> Loop<F> {
                 self.ready.clear();
                 self.acks = Acks::default();
                 self.frames.rewind(range.from);
+                // The end of the log was read before; it will be again.
+                self.ended = false;
                 self.replay = Some(Replay { until: range.to, holds });
                 self.resume_at = Some(not_before);
             }
