@@ -121,7 +121,7 @@ impl RouteStatus {
     }
 
     /// A body did not; `wait` until the next attempt.
-    pub(super) fn failed(
+    pub(crate) fn failed(
         &self,
         route: &str,
         state: State,
