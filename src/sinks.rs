@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::event::batch::Batch;
+use crate::event::batch::{Batch, Event};
+use crate::secret::Secret;
+
+pub mod console;
+pub mod loki;
 
 /// Positions in a tier's log, which name a batch that must be reproducible (a file, a stream).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,8 +24,12 @@ pub struct LogRange {
 
 /// A destination's format and the meaning of its answers.
 pub trait Sink: Send + Sync + 'static {
-    /// Starts one request body (or file). Cheap: buffers are reused through `Body`.
-    fn encoder(&self) -> Box<dyn Encoder>;
+    /// Starts one request body (or file). Cheap: a sink keeps and reuses its buffers.
+    ///
+    /// `now_ns` is the time (nanoseconds since 1970) at which the body is begun. It is the only
+    /// clock that an encoder has: what depends on lateness depends on this number, so encoding the
+    /// same events with the same number again (after a split) gives the same bytes.
+    fn encoder(&self, now_ns: i64) -> Box<dyn Encoder>;
 
     /// What the destination's answer means. Pure: no clock, no I/O.
     fn judge(&self, response: &Response<'_>) -> Verdict;
@@ -80,8 +88,8 @@ pub enum Transport {
     Http {
         /// Where to.
         url: String,
-        /// Fixed headers (tenant, authorization); values are secrets and never logged.
-        headers: Vec<(String, String)>,
+        /// Fixed headers (tenant, authorization).
+        headers: Vec<(String, Secret)>,
         /// Longest wait for an answer.
         timeout: Duration,
     },
@@ -114,6 +122,8 @@ pub enum Verdict {
         n_refused: usize,
         /// Its words, shortened.
         reason: String,
+        /// Which ones, as far as its words tell.
+        suspects: Suspects,
     },
     /// Not stored, worth sending again (with the given wait where the destination named one).
     Retry {
@@ -132,4 +142,33 @@ pub enum Verdict {
         /// Its words, shortened.
         reason: String,
     },
+}
+
+/// Which events of a body the destination's words point at. Any one bound that an event breaks
+/// makes it a suspect; no bound at all means that the words do not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Suspects {
+    /// Events before this time (ns since 1970).
+    pub before_ns: Option<i64>,
+    /// Events at or after this time.
+    pub from_ns: Option<i64>,
+    /// Lines longer than this many bytes.
+    pub longer_than: Option<usize>,
+}
+
+impl Suspects {
+    /// Whether the words tell anything.
+    #[must_use]
+    pub fn are_known(&self) -> bool {
+        *self != Self::default()
+    }
+
+    /// Whether `event` is one of them.
+    #[must_use]
+    pub fn cover(&self, event: &Event<'_>) -> bool {
+        let ts_ns = event.record.ts_ns;
+        self.before_ns.is_some_and(|bound| ts_ns < bound)
+            || self.from_ns.is_some_and(|bound| ts_ns >= bound)
+            || self.longer_than.is_some_and(|bound| event.bytes.len() > bound)
+    }
 }

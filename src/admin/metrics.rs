@@ -1,0 +1,155 @@
+//! The names under which everything is counted; nowhere else. All begin with `sidewake_`; labels are
+//! names from the config and words of closed sets, so that the number of series is bounded by it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::exposition::{
+    Exposition, MetricKind,
+    MetricKind::{Counter, Gauge},
+};
+use super::panel::{Panel, RoutePanel, SourcePanel};
+use super::process;
+use crate::deliver::status::State;
+use crate::telemetry::{DropReason, RouteCounters, SourceCounters};
+
+type SourceMetric = (&'static str, MetricKind, &'static str, fn(&SourceCounters) -> i64);
+type RouteMetric = (&'static str, MetricKind, &'static str, fn(&RouteCounters) -> i64);
+
+/// Label `source`.
+const SOURCES: [SourceMetric; 5] = [
+    ("sidewake_source_received_events", Counter, "Events cut out of what was read.", |c| {
+        whole(c.events_in.get())
+    }),
+    ("sidewake_source_received_bytes", Counter, "Bytes read.", |c| whole(c.bytes_in.get())),
+    (
+        "sidewake_source_truncated_events",
+        Counter,
+        "Lines longer than the limit, kept with their head.",
+        |c| whole(c.truncated.get()),
+    ),
+    ("sidewake_source_errors", Counter, "Reads that failed.", |c| whole(c.errors.get())),
+    ("sidewake_source_lag_bytes", Gauge, "Bytes known to be unread (files).", |c| {
+        c.lag_bytes.get()
+    }),
+];
+
+/// Labels `tier` and `sink`. In events:
+/// `in = delivered + sampled_out + dead_letter + dropped + spooled`.
+const ROUTES: [RouteMetric; 9] = [
+    (
+        "sidewake_route_events",
+        Counter,
+        "Events meant for the route, those found in the spool at start included.",
+        |c| whole(c.events_in.get()),
+    ),
+    ("sidewake_route_delivered_events", Counter, "Events that the sink took.", |c| {
+        whole(c.delivered.get())
+    }),
+    ("sidewake_route_sampled_out_events", Counter, "Events that sampling did not keep.", |c| {
+        whole(c.sampled_out.get())
+    }),
+    (
+        "sidewake_route_dead_letter_events",
+        Counter,
+        "Events refused for good and written to the dead letters.",
+        |c| whole(c.dead_letters.get()),
+    ),
+    (
+        "sidewake_route_spooled_events",
+        Gauge,
+        "Events in the spool that the route has still to deliver.",
+        |c| c.spooled.get(),
+    ),
+    (
+        "sidewake_route_spooled_bytes",
+        Gauge,
+        "Bytes in the spool that the route has still to deliver.",
+        |c| c.spooled_bytes.get(),
+    ),
+    ("sidewake_route_requests", Counter, "Bodies sent, repeats included.", |c| {
+        whole(c.requests.get())
+    }),
+    ("sidewake_route_retries", Counter, "Bodies sent again.", |c| whole(c.retries.get())),
+    ("sidewake_route_sent_bytes", Counter, "Bytes of bodies sent.", |c| whole(c.sent_bytes.get())),
+];
+
+/// A counter as a sample; beyond 2^63 it would stand still rather than turn negative.
+fn whole(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// All of it.
+pub(super) fn write(panel: &Panel, out: &mut Exposition) {
+    out.family("sidewake_build_info", Gauge, "Always 1.");
+    out.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    out.family("sidewake_ready", Gauge, "1 when /readyz says so.");
+    out.sample(&[], u8::from(panel.readiness.obstacles().is_empty()));
+    write_sources(&panel.sources, out);
+    write_routes(&panel.routes, out);
+    for more in &panel.more {
+        more(out);
+    }
+    process::write(out);
+}
+
+fn write_sources(sources: &[SourcePanel], out: &mut Exposition) {
+    if sources.is_empty() {
+        return;
+    }
+    for (name, kind, help, read) in SOURCES {
+        out.family(name, kind, help);
+        for source in sources {
+            out.sample(&[("source", &source.name)], read(&source.counters));
+        }
+    }
+}
+
+fn write_routes(routes: &[RoutePanel], out: &mut Exposition) {
+    if routes.is_empty() {
+        return;
+    }
+    for (name, kind, help, read) in ROUTES {
+        out.family(name, kind, help);
+        for route in routes {
+            out.sample(&labels(route), read(&route.counters));
+        }
+    }
+    out.family("sidewake_route_dropped_events", Counter, "Events dropped, by reason.");
+    for route in routes {
+        for reason in DropReason::ALL {
+            let [tier, sink] = labels(route);
+            let n_events = route.counters.dropped(reason).get();
+            out.sample(&[tier, sink, ("reason", reason.as_str())], n_events);
+        }
+    }
+    out.family(
+        "sidewake_route_lag_seconds",
+        Gauge,
+        "Age of the oldest undelivered event; 0 when none waits.",
+    );
+    for route in routes {
+        out.sample(&labels(route), lag_seconds(&route.counters, SystemTime::now()));
+    }
+    out.family("sidewake_route_state", Gauge, "1 for the state that the route is in.");
+    for route in routes {
+        let now = route.status.snapshot().state;
+        for state in State::ALL {
+            let [tier, sink] = labels(route);
+            out.sample(&[tier, sink, ("state", state.as_str())], u8::from(state == now));
+        }
+    }
+}
+
+fn labels(route: &RoutePanel) -> [(&'static str, &str); 2] {
+    [("tier", &route.tier), ("sink", &route.sink)]
+}
+
+/// Age of the oldest undelivered event of a route.
+pub(super) fn lag_seconds(counters: &RouteCounters, now: SystemTime) -> f64 {
+    let oldest_ns = counters.oldest_undelivered_ns.get();
+    if oldest_ns <= 0 {
+        return 0.0;
+    }
+    let now_ns = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as f64;
+    ((now_ns - oldest_ns as f64) / 1e9).max(0.0)
+}

@@ -1,0 +1,273 @@
+//! One body from its last event to its landing: finish, send, judge, and what follows from it.
+//!
+//! Knows nothing of the log's order; `route` does. A flight that is aborted has counted nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::acks::Tally;
+use super::dead_letters::{DeadLetters, Fate};
+use super::drain::Drain;
+use super::gate::{Failure, Gate, Ticket};
+use super::letters::{Letter, Sender};
+use super::limit::Limiter;
+use super::load::{Load, Piece, halves};
+use super::status::{RouteStatus, State};
+use super::transport::{Answer, Client, Outgoing, SendError};
+use crate::sinks::{Body, Encoder, LogRange, Response, Sink, Suspects, Verdict};
+use crate::telemetry::RouteCounters;
+
+/// Attempts to write dead letters before their events are dropped and counted.
+const LETTER_ATTEMPTS_MAX: u32 = 5;
+const LETTER_RETRY: Duration = Duration::from_millis(200);
+
+/// What all flights of a route share.
+pub(super) struct Crew {
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) client: Arc<dyn Client>,
+    pub(super) sender: Sender,
+    /// The route's name in logs.
+    pub(super) name: String,
+    pub(super) gate: Gate,
+    pub(super) limiter: Option<Limiter>,
+    pub(super) attempts_max: Option<u32>,
+    pub(super) dead_letters: DeadLetters,
+    pub(super) counters: Arc<RouteCounters>,
+    pub(super) status: Arc<RouteStatus>,
+    /// Finishing and writing take long and block: files.
+    pub(super) is_file: bool,
+}
+
+/// How a flight ended.
+#[derive(Debug)]
+pub(super) enum Landing {
+    /// All its events are accounted for.
+    Over(Tally),
+    /// A file could not be made and nothing of it is held: encode the range again. `holds` asks to
+    /// keep its events this time, because they will have to be buried.
+    Rewind { range: LogRange, not_before: Instant, holds: bool },
+    /// The process ends before it can be sent.
+    Abandoned,
+}
+
+/// A body and what it is made of.
+struct Part {
+    encoder: Box<dyn Encoder>,
+    pieces: Vec<Piece>,
+    n_events: usize,
+}
+
+enum End {
+    Over(Tally),
+    Split(Vec<Piece>, Vec<Piece>),
+    Rewind { not_before: Instant, holds: bool },
+    Abandoned,
+}
+
+impl Crew {
+    pub(super) async fn fly(self: Arc<Self>, load: Load, mut drain: Drain) -> Landing {
+        let Load { encoder, pieces, letters, n_events, range, now_ns, .. } = load;
+        let mut tally = Tally::default();
+        let mut parts = VecDeque::from([Part { encoder, pieces, n_events }]);
+        while let Some(part) = parts.pop_front() {
+            if part.n_events == 0 {
+                continue;
+            }
+            match self.deliver(part, range, &mut drain).await {
+                End::Over(more) => tally.add(more),
+                End::Split(first, second) => {
+                    parts.push_front(self.encode(second, now_ns));
+                    parts.push_front(self.encode(first, now_ns));
+                }
+                End::Rewind { not_before, holds } => {
+                    return Landing::Rewind { range, not_before, holds };
+                }
+                End::Abandoned => return Landing::Abandoned,
+            }
+        }
+        // Last, so that a rewound file does not bury its refused events twice.
+        if !letters.is_empty() {
+            tally.add(self.bury(letters, None, "refused by the encoder").await);
+        }
+        Landing::Over(tally)
+    }
+
+    /// Encodes events that were encoded before: nothing is refused now that was not refused then.
+    fn encode(&self, pieces: Vec<Piece>, now_ns: i64) -> Part {
+        let mut encoder = self.sink.encoder(now_ns);
+        let mut n_events = 0;
+        for piece in &pieces {
+            n_events += piece.events.len();
+            encoder.push(&piece.batch, piece.events.clone());
+        }
+        Part { encoder, pieces, n_events }
+    }
+
+    async fn deliver(&self, part: Part, range: LogRange, drain: &mut Drain) -> End {
+        let Part { encoder, pieces, n_events } = part;
+        let n_bytes = encoder.len();
+        let mut outgoing = match self.finish(encoder, range).await {
+            Ok(outgoing) => outgoing,
+            Err(reason) => return self.give_up(&pieces, &reason).await,
+        };
+        loop {
+            let Some(ticket) = self.gate.pass(drain).await else { return End::Abandoned };
+            if let Some(limiter) = &self.limiter {
+                limiter.pass(n_bytes, n_events).await;
+            }
+            self.count_request(&outgoing);
+            let answer = self.client.send(&outgoing).await;
+            let retry_after = answer.as_ref().ok().and_then(|answer| answer.retry_after);
+            let (failure, state, reason) = match self.judge(&answer) {
+                Verdict::Retry { reason } => (Failure::Sick(retry_after), State::Retrying, reason),
+                Verdict::Unauthorised { reason } => {
+                    (Failure::Unauthorised, State::Unauthorised, reason)
+                }
+                other => {
+                    ticket.succeed();
+                    return self.settle(other, &pieces, n_events).await;
+                }
+            };
+            let not_before = self.note_failure(ticket, failure, state, &reason);
+            outgoing.attempt += 1;
+            if self.attempts_max.is_some_and(|max| outgoing.attempt >= max) && !self.is_file {
+                return self.give_up(&pieces, &format!("retries_exhausted: {reason}")).await;
+            }
+            if self.is_file {
+                return End::Rewind { not_before, holds: false };
+            }
+        }
+    }
+
+    async fn finish(&self, encoder: Box<dyn Encoder>, range: LogRange) -> Result<Outgoing, String> {
+        let finish = move || {
+            let mut body = Body::default();
+            encoder.finish(range, &mut body).map(|()| body)
+        };
+        let body = if self.is_file {
+            tokio::task::spawn_blocking(finish).await.map_err(|error| error.to_string())??
+        } else {
+            finish()?
+        };
+        Ok(Outgoing {
+            bytes: body.bytes.into(),
+            headers: body.headers.into_iter().collect(),
+            file_name: body.file_name,
+            attempt: 0,
+        })
+    }
+
+    fn judge(&self, answer: &Result<Answer, SendError>) -> Verdict {
+        match answer {
+            Ok(answer) => self.sink.judge(&Response { status: answer.status, body: &answer.body }),
+            Err(error) => Verdict::Retry { reason: error.to_string() },
+        }
+    }
+
+    /// What follows from a verdict after which the body is not sent again.
+    async fn settle(&self, verdict: Verdict, pieces: &[Piece], n_events: usize) -> End {
+        let is_taken = matches!(verdict, Verdict::Delivered | Verdict::PartlyRefused { .. });
+        self.status.answered(&self.name, is_taken);
+        match verdict {
+            Verdict::PartlyRefused { n_refused, reason, suspects } => {
+                End::Over(self.bury_some(pieces, n_events, n_refused, &reason, suspects).await)
+            }
+            Verdict::Split if n_events > 1 && !pieces.is_empty() => {
+                let (first, second) = halves(pieces);
+                End::Split(first, second)
+            }
+            Verdict::Split => self.give_up(pieces, "too_large").await,
+            Verdict::Refused { reason } => self.give_up(pieces, &reason).await,
+            _ => {
+                let delivered = n_events as u64;
+                End::Over(Tally { delivered, ..Tally::default() })
+            }
+        }
+    }
+
+    /// All events of `pieces` to the dead letters.
+    async fn give_up(&self, pieces: &[Piece], reason: &str) -> End {
+        if pieces.is_empty() {
+            return End::Rewind { not_before: Instant::now(), holds: true };
+        }
+        let letters = pieces.iter().filter_map(|piece| {
+            self.sender.letter(&piece.batch, piece.events.clone(), reason, None)
+        });
+        End::Over(self.bury(letters.collect(), None, reason).await)
+    }
+
+    /// The refused events to the dead letters, the others are delivered. Where the destination's
+    /// words do not tell which, all of them are written and as many counted as it said: a letter
+    /// too many is better than an event lost.
+    async fn bury_some(
+        &self,
+        pieces: &[Piece],
+        n_events: usize,
+        n_refused: usize,
+        reason: &str,
+        suspects: Suspects,
+    ) -> Tally {
+        let is_suspect = |piece: &Piece, index: &usize| {
+            piece.batch.event(*index).is_some_and(|event| suspects.cover(&event))
+        };
+        let of = |piece: &Piece| -> Vec<usize> {
+            piece.events.clone().filter(|index| is_suspect(piece, index)).collect()
+        };
+        let n_suspects: usize = pieces.iter().map(|piece| of(piece).len()).sum();
+        let is_told = suspects.are_known() && n_suspects > 0;
+        let n_refused = if is_told { n_suspects } else { n_refused.min(n_events) };
+        let untold = (!is_told).then_some(n_refused);
+        let letters = pieces.iter().filter_map(|piece| {
+            let events = if is_told { of(piece) } else { piece.events.clone().collect() };
+            self.sender.letter(&piece.batch, events, reason, untold)
+        });
+        let mut tally = self.bury(letters.collect(), Some(n_refused as u64), reason).await;
+        tally.delivered += (n_events - n_refused) as u64;
+        tally
+    }
+
+    /// Writes letters; counts `n_counted` events, or all that are in them.
+    async fn bury(&self, letters: Vec<Letter>, n_counted: Option<u64>, reason: &str) -> Tally {
+        let in_them = letters.iter().map(|letter| letter.n_events).sum();
+        let n_events = n_counted.unwrap_or(in_them);
+        self.status.refused(&self.name, n_events, reason);
+        let letters: Arc<[Letter]> = letters.into();
+        for attempt in 1.. {
+            match self.dead_letters.write(Arc::clone(&letters)).await {
+                Fate::Written => return Tally { dead_letters: n_events, ..Tally::default() },
+                Fate::Full => return Tally { dead_letters_full: n_events, ..Tally::default() },
+                Fate::Failed(error) if attempt >= LETTER_ATTEMPTS_MAX => {
+                    let text = format!("cannot write dead letters: {error}");
+                    self.status.refused(&self.name, n_events, &text);
+                    break;
+                }
+                Fate::Failed(_) => tokio::time::sleep(LETTER_RETRY * attempt).await,
+            }
+        }
+        Tally { spool_error: n_events, ..Tally::default() }
+    }
+
+    fn count_request(&self, outgoing: &Outgoing) {
+        self.counters.requests.add(1);
+        self.counters.sent_bytes.add(outgoing.bytes.len() as u64);
+        if outgoing.attempt > 0 {
+            self.counters.retries.add(1);
+        }
+    }
+
+    fn note_failure(
+        &self,
+        ticket: Ticket<'_>,
+        failure: Failure,
+        state: State,
+        reason: &str,
+    ) -> Instant {
+        let (n_failures, not_before) = ticket.fail(failure);
+        let wait = not_before.saturating_duration_since(Instant::now());
+        self.status.failed(&self.name, state, n_failures, wait, reason);
+        not_before
+    }
+}

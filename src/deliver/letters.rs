@@ -1,0 +1,81 @@
+//! A dead letter: the refused events of one frame, alone, with the reason, as a frame of their own.
+//!
+//! The reason travels as attributes of the origin, so that a letter explains itself wherever it is
+//! read. Only events of a `Protected` come in here, and only they go out.
+
+use crate::event::batch::Batch;
+use crate::event::frame;
+use crate::event::slab::Slab;
+
+/// Why the events were refused, in the destination's or the encoder's words.
+pub const REASON: &str = "sidewake.dead_letter.reason";
+/// The tier they belong to.
+pub const TIER: &str = "sidewake.dead_letter.tier";
+/// The sink that refused them.
+pub const SINK: &str = "sidewake.dead_letter.sink";
+/// How many of the letter's events were refused, where the destination did not say which: the
+/// others are stored there.
+pub const N_REFUSED: &str = "sidewake.dead_letter.refused";
+
+/// Events that cannot be delivered, as bytes of a frame.
+#[derive(Debug)]
+pub(super) struct Letter {
+    pub(super) frame: Vec<u8>,
+    pub(super) n_events: u64,
+}
+
+/// Which route a letter comes from.
+#[derive(Clone, Debug)]
+pub(super) struct Sender {
+    pub(super) tier: String,
+    pub(super) sink: String,
+}
+
+impl Sender {
+    /// The letter of those `events` (indices into `batch`'s table); none when there are none.
+    pub(super) fn letter(
+        &self,
+        batch: &Batch,
+        events: impl IntoIterator<Item = usize>,
+        reason: &str,
+        n_refused: Option<usize>,
+    ) -> Option<Letter> {
+        let mut table = Vec::new();
+        let mut slab = Slab::default();
+        for event in events.into_iter().filter_map(|index| batch.event(index)) {
+            let mut record = *event.record;
+            record.off = slab.len() as u32;
+            slab.extend_from_slice(event.bytes);
+            slab.extend_from_slice(b"\n");
+            table.push(record);
+        }
+        if table.is_empty() {
+            return None;
+        }
+        let mut origin = (*batch.origin).clone();
+        let refused = n_refused.map(|n| (N_REFUSED, n.to_string()));
+        let ours = [(REASON, reason), (SINK, self.sink.as_str()), (TIER, self.tier.as_str())]
+            .map(|(name, value)| (name, value.to_owned()));
+        let ours = ours.into_iter().chain(refused);
+        origin.attributes.extend(ours.map(|(name, value)| (name.to_owned(), value)));
+        origin.attributes.sort();
+        let n_events = table.len() as u64;
+        let batch = Batch {
+            table,
+            slab,
+            origin: origin.into(),
+            source_key: batch.source_key,
+            source_base: batch.source_base,
+            source_end: batch.source_end,
+            observed_ns: batch.observed_ns,
+        };
+        // Packing only fails without memory; the plain form needs less.
+        let packed = frame::encode_packed(&batch).map(|parts| joined(&parts));
+        let frame = packed.unwrap_or_else(|_| joined(&frame::encode(&batch)));
+        Some(Letter { frame, n_events })
+    }
+}
+
+fn joined(parts: &frame::Parts<'_>) -> Vec<u8> {
+    [parts.head.as_slice(), &parts.table, parts.bytes].concat()
+}

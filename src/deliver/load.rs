@@ -1,0 +1,166 @@
+//! What is put into one body: pieces of frames, the encoder that took them, and what it refused.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::letters::{Letter, Sender};
+use crate::protect::protected::Protected;
+use crate::sinks::{Encoder, LogRange, Sink};
+
+/// Bytes that a record costs beside its line, roughly: metadata and framing in every format so far.
+const RECORD_OVERHEAD: usize = 96;
+
+/// Part of a frame.
+#[derive(Clone, Debug)]
+pub(super) struct Piece {
+    pub(super) batch: Arc<Protected>,
+    pub(super) events: Range<usize>,
+}
+
+impl Piece {
+    pub(super) fn whole(batch: &Arc<Protected>) -> Self {
+        Self { batch: Arc::clone(batch), events: 0..batch.len() }
+    }
+
+    /// About what the piece will take in a body.
+    pub(super) fn weight(&self) -> usize {
+        let records = self.batch.table.get(self.events.clone()).unwrap_or_default();
+        records.iter().map(|record| record.len as usize + RECORD_OVERHEAD).sum()
+    }
+
+    /// Pieces of at most `max_bytes` each, and at least one event.
+    pub(super) fn cut(self, max_bytes: usize) -> Vec<Self> {
+        let mut pieces = Vec::new();
+        let mut weight = 0;
+        let mut start = self.events.start;
+        for index in self.events.clone() {
+            let one = self.batch.table[index].len as usize + RECORD_OVERHEAD;
+            if weight + one > max_bytes && index > start {
+                pieces.push(Self { batch: Arc::clone(&self.batch), events: start..index });
+                (start, weight) = (index, 0);
+            }
+            weight += one;
+        }
+        pieces.push(Self { events: start..self.events.end, ..self });
+        pieces
+    }
+}
+
+/// A body's content on its way.
+pub(super) struct Load {
+    pub(super) encoder: Box<dyn Encoder>,
+    /// What the encoder took, to encode it again or bury it; empty where nothing is held.
+    pub(super) pieces: Vec<Piece>,
+    /// What the encoder refused.
+    pub(super) letters: Vec<Letter>,
+    /// Events that the encoder took.
+    pub(super) n_events: usize,
+    pub(super) range: LogRange,
+    /// The time the body was begun, as its encoder knows it.
+    pub(super) now_ns: i64,
+    /// Position behind the last frame that ends here.
+    pub(super) ack_to: Option<u64>,
+    pub(super) oldest_ns: i64,
+    pub(super) begun_at: Instant,
+}
+
+impl Load {
+    pub(super) fn begin(sink: &dyn Sink, from: u64, oldest_ns: i64, now_ns: i64) -> Self {
+        Self {
+            encoder: sink.encoder(now_ns),
+            pieces: Vec::new(),
+            letters: Vec::new(),
+            n_events: 0,
+            range: LogRange { from, to: from },
+            now_ns,
+            ack_to: None,
+            oldest_ns,
+            begun_at: Instant::now(),
+        }
+    }
+
+    /// Encodes `piece`. What is refused becomes a letter; what is taken is kept if it `is_held`.
+    pub(super) fn push(&mut self, piece: Piece, is_held: bool, sender: &Sender) {
+        let refused = self.encoder.push(&piece.batch, piece.events.clone());
+        self.n_events += piece.events.len() - refused.len();
+        if refused.is_empty() {
+            if is_held {
+                self.pieces.push(piece);
+            }
+            return;
+        }
+        let mut reasons: Vec<&'static str> = refused.iter().map(|one| one.reason).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        for reason in reasons {
+            let events = refused.iter().filter(|one| one.reason == reason).map(|one| one.event);
+            self.letters.extend(sender.letter(&piece.batch, events, reason, None));
+        }
+        if is_held {
+            let mut indices: Vec<usize> = refused.iter().map(|one| one.event).collect();
+            indices.sort_unstable();
+            self.pieces.extend(without(&piece, &indices));
+        }
+    }
+
+    /// Bytes so far: of the body and of the letters that wait with it.
+    pub(super) fn len(&self) -> usize {
+        self.encoder.len() + self.letters.iter().map(|letter| letter.frame.len()).sum::<usize>()
+    }
+}
+
+/// The parts of `piece` around the events at `indices`.
+fn without(piece: &Piece, indices: &[usize]) -> Vec<Piece> {
+    let starts = std::iter::once(piece.events.start).chain(indices.iter().map(|index| index + 1));
+    let ends = indices.iter().copied().chain([piece.events.end]);
+    let ranges = starts.zip(ends).filter(|(start, end)| start < end);
+    ranges
+        .map(|(start, end)| Piece { batch: Arc::clone(&piece.batch), events: start..end })
+        .collect()
+}
+
+/// Two halves by events, both non-empty for at least two events.
+pub(super) fn halves(pieces: &[Piece]) -> (Vec<Piece>, Vec<Piece>) {
+    let n_events: usize = pieces.iter().map(|piece| piece.events.len()).sum();
+    let mut left = n_events / 2;
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        let taken = piece.events.len().min(left);
+        left -= taken;
+        let middle = piece.events.start + taken;
+        for (half, events) in
+            [(&mut first, piece.events.start..middle), (&mut second, middle..piece.events.end)]
+        {
+            if !events.is_empty() {
+                half.push(Piece { batch: Arc::clone(&piece.batch), events });
+            }
+        }
+    }
+    (first, second)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deliver::fakes::protected;
+
+    fn ranges(pieces: &[Piece]) -> Vec<Range<usize>> {
+        pieces.iter().map(|piece| piece.events.clone()).collect()
+    }
+
+    #[test]
+    fn cut_halved_and_left_out() {
+        let batch = protected(&["a"; 10]);
+        let whole = Piece::whole(&batch);
+        let one = 1 + RECORD_OVERHEAD;
+        assert_eq!(whole.weight(), 10 * one);
+        assert_eq!(ranges(&whole.clone().cut(4 * one)), [0..4, 4..8, 8..10]);
+        assert_eq!(ranges(&whole.clone().cut(1)).len(), 10);
+        assert_eq!(ranges(&without(&whole, &[0, 3, 4, 9])), [1..3, 5..9]);
+        assert_eq!(ranges(&without(&whole, &[5])), [0..5, 6..10]);
+        let (first, second) = halves(&whole.cut(4 * one));
+        assert_eq!((ranges(&first), ranges(&second)), (vec![0..4, 4..5], vec![5..8, 8..10]));
+    }
+}

@@ -1,0 +1,333 @@
+//! The loop of one route: what to read, when to close a body, what to acknowledge.
+//!
+//! One task owns the cursor and all decisions; flights are tasks of its own that end before it does
+//! (or are aborted with it).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use super::acks::{Acks, Tally};
+use super::drain::Drain;
+use super::flight::{Crew, Landing};
+use super::frames::{Frame, Frames};
+use super::gate::Gate;
+use super::letters::Sender;
+use super::limit::Limiter;
+use super::load::{Load, Piece};
+use super::retry::Jitter;
+use super::{Options, Route};
+use crate::sinks::{LogRange, Transport};
+use crate::telemetry::DropReason;
+
+/// See the module.
+pub(super) struct Loop<F> {
+    crew: Arc<Crew>,
+    frames: F,
+    drain: Drain,
+    options: Options,
+    /// The body that is being filled.
+    open: Option<Load>,
+    /// Closed bodies that wait for a place, with their numbers. Reading rests while there is one.
+    ready: VecDeque<(u64, Load)>,
+    /// Pieces of a frame larger than a body: each is a body of its own, encoded when its turn comes.
+    cut: VecDeque<CutPiece>,
+    acks: Acks,
+    flights: JoinSet<(u64, Landing)>,
+    /// A file's range that must be encoded again as it was.
+    replay: Option<Replay>,
+    /// Reading rests until then: the disk is sick.
+    resume_at: Option<Instant>,
+    /// Nothing more will be read.
+    ended: bool,
+}
+
+struct CutPiece {
+    piece: Piece,
+    range: LogRange,
+    is_last: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Replay {
+    until: u64,
+    holds: bool,
+}
+
+enum Event {
+    Landed(Result<(u64, Landing), JoinError>),
+    Frame(Option<Frame>),
+    Due,
+    Resume,
+    Draining,
+    DeadlinePassed,
+}
+
+impl<F: Frames> Loop<F> {
+    pub(super) fn new(route: Route, frames: F, drain: Drain) -> Self {
+        let Route { tier, sink_name, sink, client, mut options, dead_letters, counters, status } =
+            route;
+        let is_file = matches!(sink.transport(), Transport::File { .. });
+        // One file at a time: what is not held can only be encoded again in order.
+        options.concurrency = if is_file { 1 } else { options.concurrency.max(1) };
+        let crew = Crew {
+            sink,
+            client,
+            name: format!("{tier}-{sink_name}"),
+            sender: Sender { tier, sink: sink_name },
+            gate: Gate::new(options.retry.clone(), Jitter::from_random_state()),
+            limiter: options.rate_limit.map(Limiter::new),
+            attempts_max: options.retry.attempts_max,
+            dead_letters,
+            counters,
+            status,
+            is_file,
+        };
+        Self {
+            crew: Arc::new(crew),
+            frames,
+            drain,
+            options,
+            open: None,
+            ready: VecDeque::new(),
+            cut: VecDeque::new(),
+            acks: Acks::default(),
+            flights: JoinSet::new(),
+            replay: None,
+            resume_at: None,
+            ended: false,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            self.launch();
+            self.show();
+            if self.is_over() {
+                break;
+            }
+            match self.next_event().await {
+                Event::Landed(landed) => self.land(landed),
+                Event::Frame(Some(frame)) => self.take(frame).await,
+                Event::Frame(None) => {
+                    self.ended = true;
+                    self.close();
+                }
+                Event::Due => self.close(),
+                Event::Resume => self.resume_at = None,
+                Event::Draining => {}
+                Event::DeadlinePassed => break,
+            }
+        }
+        // Aborts what is still in flight: unknown outcomes are sent again after the restart.
+        self.flights.shutdown().await;
+        self.crew.status.stopped();
+    }
+
+    fn is_over(&self) -> bool {
+        let is_resting = self.resume_at.is_some() && self.drain.deadline().is_some();
+        let is_empty = self.open.is_none() && self.ready.is_empty() && self.cut.is_empty();
+        self.flights.is_empty() && (is_resting || (self.ended && is_empty))
+    }
+
+    async fn next_event(&mut self) -> Event {
+        let may_read =
+            !self.ended && self.ready.is_empty() && self.cut.is_empty() && self.resume_at.is_none();
+        let deadline = self.drain.deadline();
+        if deadline.is_some() && may_read {
+            if let Some(frame) = self.frames.try_next() {
+                return Event::Frame(Some(frame));
+            }
+            if self.open.is_some() {
+                return Event::Due;
+            }
+            if self.flights.is_empty() {
+                return Event::Frame(None);
+            }
+        }
+        let has_place = self.flights.len() < self.options.concurrency;
+        let is_replaying = self.replay.is_some();
+        let due = self.open.as_ref().filter(|_| has_place && !is_replaying);
+        let due = due.map(|open| open.begun_at + self.options.batch_age);
+        tokio::select! {
+            biased;
+            () = at(deadline) => Event::DeadlinePassed,
+            Some(landed) = self.flights.join_next() => Event::Landed(landed),
+            _ = self.drain.begun(), if deadline.is_none() => Event::Draining,
+            () = at(due) => Event::Due,
+            () = at(self.resume_at) => Event::Resume,
+            frame = self.frames.next(), if may_read && deadline.is_none() => Event::Frame(frame),
+        }
+    }
+
+    /// Puts a frame into the open body, or into bodies of its own.
+    async fn take(&mut self, frame: Frame) {
+        let Frame { range, batch } = frame;
+        if self.replay.is_some_and(|replay| range.from >= replay.until) {
+            // The spool gave the range up meanwhile; nothing of it is left to repeat.
+            self.replay = None;
+        }
+        if batch.is_empty() {
+            self.pass_position(range, batch.observed_ns);
+        } else {
+            let piece = Piece::whole(&batch);
+            if self.crew.is_file {
+                self.fill_file(piece, range).await;
+            } else {
+                self.fill(piece, range);
+            }
+        }
+        let is_replayed = self.replay.is_some_and(|replay| range.to >= replay.until);
+        let is_full = self.replay.is_none()
+            && self.open.as_ref().is_some_and(|open| open.len() >= self.options.batch_bytes);
+        if is_replayed || is_full {
+            self.close();
+        }
+    }
+
+    fn fill(&mut self, piece: Piece, range: LogRange) {
+        let weight = piece.weight();
+        let max = self.options.batch_bytes;
+        if self.open.as_ref().is_some_and(|open| open.len() + weight > max) {
+            self.close();
+        }
+        if weight > max {
+            // The open body, if there is one, must come before the pieces.
+            self.close();
+            let pieces = piece.cut(max);
+            let n_pieces = pieces.len();
+            self.cut.extend(pieces.into_iter().enumerate().map(|(index, piece)| CutPiece {
+                piece,
+                range,
+                is_last: index + 1 == n_pieces,
+            }));
+            return;
+        }
+        let mut open = self.open.take().unwrap_or_else(|| self.begin(range, &piece));
+        open.push(piece, true, &self.crew.sender);
+        (open.range.to, open.ack_to) = (range.to, Some(range.to));
+        self.open = Some(open);
+    }
+
+    /// As [`Self::fill`], off the runtime's threads: a columnar encoder takes its time.
+    async fn fill_file(&mut self, piece: Piece, range: LogRange) {
+        let open = self.open.take().unwrap_or_else(|| self.begin(range, &piece));
+        let holds = self.replay.is_some_and(|replay| replay.holds);
+        let sender = self.crew.sender.clone();
+        let push = move || {
+            let mut open = open;
+            open.push(piece, holds, &sender);
+            open
+        };
+        match tokio::task::spawn_blocking(push).await {
+            Ok(mut open) => {
+                (open.range.to, open.ack_to) = (range.to, Some(range.to));
+                self.open = Some(open);
+            }
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    fn begin(&self, range: LogRange, piece: &Piece) -> Load {
+        Load::begin(&*self.crew.sink, range.from, piece.batch.observed_ns, wall_clock_ns())
+    }
+
+    /// A frame without events: its position is acknowledged in its turn.
+    fn pass_position(&mut self, range: LogRange, observed_ns: i64) {
+        if let Some(open) = &mut self.open {
+            (open.range.to, open.ack_to) = (range.to, Some(range.to));
+            return;
+        }
+        let number = self.acks.begin(Some(range.to), observed_ns);
+        self.acknowledge(number, Tally::default());
+    }
+
+    /// Closes the open body.
+    fn close(&mut self) {
+        if let Some(load) = self.open.take() {
+            self.replay = None;
+            let number = self.acks.begin(load.ack_to, load.oldest_ns);
+            self.ready.push_back((number, load));
+        }
+    }
+
+    /// Starts flights while there are places and bodies.
+    fn launch(&mut self) {
+        while self.flights.len() < self.options.concurrency {
+            let Some((number, load)) = self.ready.pop_front().or_else(|| self.next_cut()) else {
+                return;
+            };
+            let flight = Arc::clone(&self.crew).fly(load, self.drain.clone());
+            self.flights.spawn(async move { (number, flight.await) });
+        }
+    }
+
+    fn next_cut(&mut self) -> Option<(u64, Load)> {
+        let CutPiece { piece, range, is_last } = self.cut.pop_front()?;
+        let mut load = self.begin(range, &piece);
+        load.push(piece, true, &self.crew.sender);
+        load.range = range;
+        load.ack_to = is_last.then_some(range.to);
+        Some((self.acks.begin(load.ack_to, load.oldest_ns), load))
+    }
+
+    fn land(&mut self, landed: Result<(u64, Landing), JoinError>) {
+        match landed {
+            Ok((number, Landing::Over(tally))) => self.acknowledge(number, tally),
+            Ok((_, Landing::Rewind { range, not_before, holds })) => {
+                self.open = None;
+                self.ready.clear();
+                self.acks = Acks::default();
+                self.frames.rewind(range.from);
+                // The end of the log was read before; it will be again.
+                self.ended = false;
+                self.replay = Some(Replay { until: range.to, holds });
+                self.resume_at = Some(not_before);
+            }
+            // The others will find the same; what is not read any more stays in the spool.
+            Ok((_, Landing::Abandoned)) => {
+                self.ended = true;
+                self.open = None;
+                self.ready.clear();
+                self.cut.clear();
+            }
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => {}
+        }
+    }
+
+    fn acknowledge(&mut self, number: u64, tally: Tally) {
+        let Some((to, passed)) = self.acks.land(number, tally) else { return };
+        let counters = &self.crew.counters;
+        counters.delivered.add(passed.delivered);
+        counters.dead_letters.add(passed.dead_letters);
+        counters.dropped(DropReason::DeadLettersFull).add(passed.dead_letters_full);
+        counters.dropped(DropReason::SpoolError).add(passed.spool_error);
+        self.frames.ack(to);
+    }
+
+    /// What the operator sees of this moment.
+    fn show(&self) {
+        let cut = self.cut.front().map(|cut| cut.piece.batch.observed_ns);
+        let open = self.open.as_ref().map(|open| open.oldest_ns);
+        let oldest_ns = self.acks.oldest_ns().or(cut).or(open);
+        self.crew.counters.oldest_undelivered_ns.set(oldest_ns.unwrap_or(0));
+        self.crew.status.busy(oldest_ns.is_some());
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Nanoseconds since 1970; 0 for a clock before it.
+fn wall_clock_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}

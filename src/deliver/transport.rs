@@ -1,0 +1,120 @@
+//! How bodies travel: [`http`], [`file`] and [`stdout`], behind one trait that tests can stand in for.
+//!
+//! A transport sends once and says what came back. It never retries, and never judges.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::sinks::Transport;
+
+mod file;
+mod http;
+mod stdout;
+
+/// Answers are read to this length and no further.
+pub const ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// One body, ready to go; the same bytes at every attempt.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// What is sent.
+    pub bytes: Bytes,
+    /// Headers of this body beside the transport's own.
+    pub headers: Vec<(&'static str, String)>,
+    /// Files: the path below the root.
+    pub file_name: String,
+    /// 0 the first time.
+    pub attempt: u32,
+}
+
+/// What came back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status; 200 from transports without one.
+    pub status: u16,
+    /// At most [`ANSWER_BYTES_MAX`] bytes.
+    pub body: Vec<u8>,
+    /// The `Retry-After` header.
+    pub retry_after: Option<Duration>,
+}
+
+impl Answer {
+    /// What a transport without statuses says of success.
+    #[must_use]
+    pub fn done() -> Self {
+        Self { status: 200, ..Self::default() }
+    }
+}
+
+/// No answer: refused connection, reset, timeout, full disk. The outcome may be unknown.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct SendError(pub String);
+
+/// What [`Client::send`] returns.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Answer, SendError>> + Send + 'a>>;
+
+/// A transport.
+pub trait Client: Send + Sync + 'static {
+    /// Sends `outgoing` once.
+    fn send<'a>(&'a self, outgoing: &'a Outgoing) -> Sending<'a>;
+}
+
+/// What a route's transport needs beside what the sink names.
+#[derive(Clone, Debug, Default)]
+pub struct TransportOptions {
+    /// PEM file with the only authorities to trust, instead of the bundled ones (Mozilla's).
+    pub ca_file: Option<PathBuf>,
+    /// A proxy's URL. None is used unless named: the environment is not asked.
+    pub proxy: Option<String>,
+    /// Connections that are kept while idle.
+    pub idle_connections_max: usize,
+    /// The route's name, for the folder of unfinished files.
+    pub route: String,
+}
+
+/// Why a transport cannot be set up. All of them are mistakes in the config.
+#[derive(Debug, thiserror::Error)]
+pub enum TransportError {
+    /// The CA file cannot be read or holds no certificate.
+    #[error("cannot read certificates from {}: {reason}", path.display())]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The URL, the proxy or a header cannot be used.
+    #[error("cannot set up HTTP: {0}")]
+    Http(String),
+    /// The folder of unfinished files cannot be made.
+    #[error("cannot use {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// The client for a sink's transport.
+///
+/// # Errors
+/// [`TransportError`] when the options cannot work.
+pub fn connect(
+    transport: &Transport,
+    options: &TransportOptions,
+) -> Result<Arc<dyn Client>, TransportError> {
+    Ok(match transport {
+        Transport::Http { url, headers, timeout } => {
+            Arc::new(http::HttpClient::new(url, headers, *timeout, options)?)
+        }
+        Transport::File { root } => Arc::new(file::FileClient::new(root, &options.route)?),
+        Transport::Stdout => Arc::new(stdout::StdoutClient),
+    })
+}

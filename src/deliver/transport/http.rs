@@ -1,0 +1,178 @@
+//! HTTP `POST` by reqwest over rustls with ring.
+//!
+//! # Why
+//! - No redirects: a telemetry body goes where the config says or nowhere.
+//! - No proxy from the environment: a sidecar inherits variables that were meant for the model.
+//! - The answer is bounded: a gateway's error page is not worth more than 64 KiB.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::super::retry::parse_retry_after;
+use super::{
+    ANSWER_BYTES_MAX, Answer, Client, Outgoing, SendError, Sending, TransportError,
+    TransportOptions,
+};
+use crate::secret::Secret;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Below the idle timeouts of the usual load balancers (60 s and more), so that they do not close
+/// under us.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
+
+/// See the module.
+pub(super) struct HttpClient {
+    inner: reqwest::Client,
+    url: reqwest::Url,
+    headers: HeaderMap,
+}
+
+impl HttpClient {
+    pub(super) fn new(
+        url: &str,
+        headers: &[(String, Secret)],
+        timeout: Duration,
+        options: &TransportOptions,
+    ) -> Result<Self, TransportError> {
+        let refuse = |error: &dyn std::fmt::Display| TransportError::Http(error.to_string());
+        let url = reqwest::Url::parse(url).map_err(|error| refuse(&error))?;
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls(options.ca_file.as_deref(), url.scheme() == "https")?)
+            .user_agent(concat!("sidewake/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(timeout)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(options.idle_connections_max.max(1))
+            .no_proxy();
+        if let Some(proxy) = &options.proxy {
+            let proxy = reqwest::Proxy::all(proxy).map_err(|error| refuse(&error.without_url()))?;
+            builder = builder.proxy(proxy);
+        }
+        let inner = builder.build().map_err(|error| refuse(&chain(&error)))?;
+        let headers = headers.iter().map(|(name, value)| header(name, value));
+        Ok(Self { inner, url, headers: headers.collect::<Result<_, _>>()? })
+    }
+
+    async fn post(&self, outgoing: &Outgoing) -> Result<Answer, reqwest::Error> {
+        let mut request = self
+            .inner
+            .post(self.url.clone())
+            .headers(self.headers.clone())
+            .body(outgoing.bytes.clone());
+        for (name, value) in &outgoing.headers {
+            request = request.header(*name, value);
+        }
+        if outgoing.attempt > 0 {
+            // Mimir and its kin compute their Retry-After from it.
+            request = request.header("Retry-Attempt", outgoing.attempt);
+        }
+        let mut response = request.send().await?;
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let now = SystemTime::now();
+        let retry_after =
+            header(RETRY_AFTER).and_then(|value| parse_retry_after(value, header(DATE), now));
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            let room = ANSWER_BYTES_MAX - body.len();
+            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if chunk.len() >= room {
+                // The connection is given up with what is unread.
+                break;
+            }
+        }
+        Ok(Answer { status, body, retry_after })
+    }
+}
+
+impl Client for HttpClient {
+    fn send<'a>(&'a self, outgoing: &'a Outgoing) -> Sending<'a> {
+        Box::pin(async move {
+            self.post(outgoing).await.map_err(|error| SendError(chain(&error.without_url())))
+        })
+    }
+}
+
+fn header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue), TransportError> {
+    let refuse =
+        || TransportError::Http(format!("header \"{name}\" has a character it cannot have"));
+    let mut value = HeaderValue::from_str(value.expose()).map_err(|_| refuse())?;
+    value.set_sensitive(true);
+    Ok((HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse())?, value))
+}
+
+/// The TLS side. Plain HTTP gets one too (the client demands it), without roots to load.
+fn tls(ca_file: Option<&Path>, is_used: bool) -> Result<ClientConfig, TransportError> {
+    let roots = match ca_file {
+        Some(path) => ca_roots(path)?,
+        None if is_used => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
+        None => RootCertStore::empty(),
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TransportError::Http(error.to_string()))?;
+    Ok(versions.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn ca_roots(path: &Path) -> Result<RootCertStore, TransportError> {
+    let refuse = |reason: String| TransportError::CaFile { path: path.to_owned(), reason };
+    let mut roots = RootCertStore::empty();
+    let certificates =
+        CertificateDer::pem_file_iter(path).map_err(|error| refuse(error.to_string()))?;
+    for certificate in certificates {
+        let certificate = certificate.map_err(|error| refuse(error.to_string()))?;
+        roots.add(certificate).map_err(|error| refuse(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(refuse("no certificate in it".to_owned()));
+    }
+    Ok(roots)
+}
+
+/// An error with its causes on one line: reqwest's own text only says that sending failed.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_work_is_refused_at_the_start() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let empty = folder.path().join("ca.pem");
+        std::fs::write(&empty, "no certificate").expect("written");
+        let options = TransportOptions::default();
+        let with_ca = TransportOptions { ca_file: Some(empty), ..options.clone() };
+        let with_proxy = TransportOptions { proxy: Some("::".to_owned()), ..options.clone() };
+        let broken = [("X-Scope-OrgID".to_owned(), Secret::new("a\nb".to_owned()))];
+        for (url, headers, options, is_sound) in [
+            ("http://loki:3100/push", &broken[..0], &options, true),
+            ("https://loki:3100/push", &broken[..0], &options, true),
+            ("loki", &broken[..0], &options, false),
+            ("http://loki", &broken[..], &options, false),
+            ("https://loki", &broken[..0], &with_ca, false),
+            ("http://loki", &broken[..0], &with_proxy, false),
+        ] {
+            let client = HttpClient::new(url, headers, Duration::from_secs(1), options);
+            assert_eq!(client.is_ok(), is_sound, "{url}: {:?}", client.err());
+        }
+    }
+}
