@@ -1,0 +1,149 @@
+//! An event as rows of the predictions table. Every member of the line ends in a column or in
+//! `attributes`; nothing is lost and nothing is re-printed. Text that is no JSON is one row whose
+//! attributes hold it as `message`.
+//!
+//! A batch (`instances`, `predictions`, `dataframe_records`) is one row per item, where features and
+//! prediction, if both are there, have the same number of items; else one row and the error
+//! `BATCH_LENGTH_MISMATCH`. Tensors of the open inference protocol are not split (their first axis
+//! need not be the batch). The two halves of a request that come as two events stay two rows.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::alias::Lookup;
+use super::mapping::Mapping;
+use super::members::Members;
+use super::{Micros, Redaction, Row, logfmt};
+use crate::event::batch::Event;
+use crate::event::record::Flags;
+use crate::sinks::files::{LINE_BYTES_MAX, Names, json};
+
+/// Builds rows; keeps what it learned of the lines' shapes.
+#[derive(Debug, Default)]
+pub struct Builder {
+    names: Arc<Names>,
+    lookup: Lookup,
+}
+
+impl Builder {
+    /// A builder with the words for the numbers in records.
+    #[must_use]
+    pub fn new(names: Arc<Names>) -> Self {
+        Self { names, lookup: Lookup::default() }
+    }
+
+    /// Calls `each` with every row of `event`.
+    ///
+    /// # Errors
+    /// The reason for which the event can never be a row (`line_too_long`).
+    pub fn rows(
+        &mut self,
+        event: Event<'_>,
+        mut each: impl FnMut(&Row<'_>),
+    ) -> Result<(), &'static str> {
+        if event.bytes.len() > LINE_BYTES_MAX {
+            return Err("line_too_long");
+        }
+        let text = String::from_utf8_lossy(event.bytes);
+        let is_lossy = matches!(text, Cow::Owned(_));
+        let Self { names, lookup } = self;
+        let mut row = frame(names, event, is_lossy);
+        if let Some(members) = Members::read(&text, lookup) {
+            Mapping::new(event, row, members).emit(&mut each);
+        } else if let Some(repaired) = json::without_nan(&text)
+            && let Some(members) = Members::read(&repaired, lookup)
+        {
+            row.logging_errors.push("BAD_JSON_REPAIRED".into());
+            Mapping::new(event, row, members).emit(&mut each);
+        } else if event.record.has(Flags::LOGFMT)
+            && let Some(object) = logfmt::to_json(&text)
+            && let Some(members) = Members::read(&object, lookup)
+        {
+            Mapping::new(event, row, members).emit(&mut each);
+        } else {
+            let mut message = b"{\"message\":".to_vec();
+            json::write_string(&mut message, &text);
+            message.push(b'}');
+            let message = String::from_utf8(message).expect("BUG: JSON is written as UTF-8");
+            if let Some(members) = Members::read(&message, lookup) {
+                Mapping::new(event, row, members).emit(&mut each);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the record and the origin say, before the line itself.
+fn frame<'a>(names: &'a Names, event: Event<'a>, is_lossy: bool) -> Row<'a> {
+    let record = event.record;
+    let origin = |name| event.batch.origin.attribute(name).map(Cow::Borrowed);
+    let named = |names: &'a [String], index: u8| {
+        let name = names.get(usize::from(index)).filter(|name| !name.is_empty());
+        name.map(|name| Cow::Borrowed(name.as_str()))
+    };
+    let probability = record.probability();
+    Row {
+        record_id: event.record_id().to_string().into(),
+        event_ts: Micros(record.ts_ns.div_euclid(1000)),
+        ingest_ts: Micros(event.batch.observed_ns.div_euclid(1000)),
+        ts_source: Some(ts_source(record.flags).into()),
+        classifier_rule: named(&names.classifier_rules, record.rule),
+        service: origin("service.name"),
+        namespace: origin("k8s.namespace.name"),
+        pod: origin("k8s.pod.name"),
+        code_version: origin("service.version"),
+        trace_id: event.trace_id().map(lower_hex),
+        span_id: event.span_id().map(lower_hex),
+        sample_probability: probability,
+        sample_weight: 1.0 / probability,
+        sample_rule: named(&names.sampling_rules, record.sampling_rule()),
+        sample_threshold: Some(threshold(record.sampling_threshold()).into()),
+        redaction_policy: (!names.policy.is_empty()).then(|| Cow::Borrowed(names.policy.as_str())),
+        redactions: redactions(record.flags),
+        logging_errors: logging_errors(record.flags, is_lossy),
+        ..Row::default()
+    }
+}
+fn lower_hex(digits: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(digits);
+    match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(text.to_ascii_lowercase()),
+        false => text,
+    }
+}
+
+fn ts_source(flags: u16) -> &'static str {
+    match flags {
+        flags if flags & Flags::TIME_CLAMPED != 0 => "clamped",
+        flags if flags & Flags::TIME_OBSERVED != 0 => "observed",
+        _ => "event",
+    }
+}
+
+/// OpenTelemetry's `th`: 14 hex digits without the zeros at their end.
+fn threshold(threshold: u64) -> String {
+    let digits = format!("{threshold:014x}");
+    match digits.trim_end_matches('0') {
+        "" => "0".to_owned(),
+        short => short.to_owned(),
+    }
+}
+
+fn redactions(flags: u16) -> Vec<Redaction<'static>> {
+    let changed = Redaction { path: None, entity: None, action: "changed".into(), n: None };
+    if flags & Flags::REDACTED != 0 { vec![changed] } else { Vec::new() }
+}
+
+fn logging_errors(flags: u16, is_lossy: bool) -> Vec<Cow<'static, str>> {
+    let bad_utf8 = if is_lossy { Flags::BAD_UTF8 } else { 0 };
+    let words = [
+        (Flags::BAD_JSON, "BAD_JSON"),
+        (Flags::BAD_UTF8, "BAD_UTF8_REPAIRED"),
+        (Flags::TRUNCATED, "MAX_LINE_SIZE_EXCEEDED"),
+        (Flags::PARTIAL, "PARTIAL_LINE"),
+        (Flags::TIME_CLAMPED, "CLOCK_CLAMPED"),
+        (Flags::TIME_NAIVE, "CLOCK_WITHOUT_ZONE"),
+    ];
+    let set = words.into_iter().filter(|(flag, _)| (flags | bad_utf8) & flag != 0);
+    set.map(|(_, word)| word.into()).collect()
+}
