@@ -256,9 +256,9 @@ fn json_lines_by_independent_readers() {
     let rows = &printed["rows"];
     let known = &rows[0]["_sidewake"];
     assert_eq!(known["request_id"], "r-ä");
-    let expected = ["ts", "level", "kind", "tier", "source", "stream", "service", "trace_id"];
+    let expected = ["ts", "level", "kind", "tier", "source", "stream", "trace_id"];
     let keys: Vec<&str> = known.as_object().expect("known").keys().map(String::as_str).collect();
-    assert_eq!(keys[..8], expected);
+    assert_eq!(keys[..7], expected);
     assert_eq!(known["kind"], "model");
     assert_eq!(rows[1]["message"], lines[1]);
     assert_eq!(rows[1]["_sidewake"]["ts"], "2026-01-04T10:30:00.123456Z");

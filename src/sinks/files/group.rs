@@ -5,8 +5,8 @@
 //! # Why
 //! The crate writes a row group column by column while rows come line by line, so one row group
 //! must wait somewhere. Here it costs its texts once (a value equal to the one above it in its
-//! column costs nothing: service, model and version of a pod hardly ever change), eight bytes a
-//! value, and nothing for a column that stays null.
+//! column costs nothing: service, model and version of a pod hardly ever change), eight or twelve
+//! bytes a value, and nothing for a column that stays null.
 
 use std::borrow::Cow;
 
@@ -21,6 +21,8 @@ use super::table::{Leaf, Shape};
 
 /// A row group closes at this many bytes of text.
 pub(super) const ARENA_BYTES: usize = 1 << 20;
+/// Room for the last row, so that the arena hardly ever grows beyond its first piece.
+const ARENA_SLACK_BYTES: usize = 16 << 10;
 /// A row group closes at this many rows.
 pub(super) const ROWS_MAX: u32 = 8192;
 
@@ -53,11 +55,19 @@ pub(super) struct Column {
 
 #[derive(Debug)]
 enum Values {
-    /// Offset and length within the arena.
-    Text(Vec<(u32, u32)>),
+    /// Spans of the arena, each with the number of values in a row that are this text.
+    Text(Vec<Text>),
     Int64(Vec<i64>),
     Double(Vec<f64>),
     Bool(Vec<bool>),
+}
+
+/// `count` times the same text.
+#[derive(Clone, Copy, Debug)]
+struct Text {
+    off: u32,
+    len: u32,
+    count: u32,
 }
 
 /// `count` times the same pair of levels.
@@ -90,22 +100,22 @@ impl Group {
 
     /// Whether it is time to write.
     pub(super) fn is_full(&self) -> bool {
-        self.n_rows >= ROWS_MAX || self.arena.len() >= ARENA_BYTES
-    }
-
-    /// Whether there is no row.
-    pub(super) fn is_empty(&self) -> bool {
-        self.n_rows == 0
+        self.n_rows >= ROWS_MAX || self.arena.len() >= ARENA_BYTES - ARENA_SLACK_BYTES
     }
 
     /// Adds one row.
     pub(super) fn push(&mut self, row: &Row<'_>) {
+        // In one piece: growing by doubling would touch twice the memory.
+        self.arena.reserve_exact(ARENA_BYTES.saturating_sub(self.arena.len()));
         row.append(self);
         self.n_rows += 1;
     }
 
     /// Writes the rows as one row group and empties the group, keeping its room.
     pub(super) fn write(&mut self, file: &mut SerializedFileWriter<Vec<u8>>) -> Result<()> {
+        if self.n_rows == 0 {
+            return Ok(());
+        }
         let arena = Bytes::from(std::mem::take(&mut self.arena));
         let mut group = file.next_row_group()?;
         for column in &mut self.columns {
@@ -170,10 +180,11 @@ impl Column {
         let repetitions = nested.then_some(scratch.repetitions.as_slice());
         match (&self.values, writer.untyped()) {
             (Values::Text(spans), ColumnWriter::ByteArrayColumnWriter(writer)) => {
-                let text = |&(off, len): &(u32, u32)| {
-                    ByteArray::from(arena.slice(off as usize..(off + len) as usize))
-                };
-                scratch.texts.extend(spans.iter().map(text));
+                for text in spans {
+                    let bytes = arena.slice(text.off as usize..(text.off + text.len) as usize);
+                    let end = scratch.texts.len() + text.count as usize;
+                    scratch.texts.resize(end, ByteArray::from(bytes));
+                }
                 let written = writer.write_batch(&scratch.texts, definitions, repetitions);
                 scratch.texts.clear();
                 written?;
@@ -287,13 +298,13 @@ fn store_text(text: &str, arena: &mut Vec<u8>, column: &mut Column) {
     let Values::Text(spans) = &mut column.values else {
         unreachable!("BUG: text in a column of another type");
     };
-    if let Some(&(off, len)) = spans.last()
-        && arena.get(off as usize..(off + len) as usize) == Some(text.as_bytes())
+    if let Some(last) = spans.last_mut()
+        && arena.get(last.off as usize..(last.off + last.len) as usize) == Some(text.as_bytes())
     {
-        spans.push((off, len));
+        last.count += 1;
         return;
     }
-    spans.push((arena.len() as u32, text.len() as u32));
+    spans.push(Text { off: arena.len() as u32, len: text.len() as u32, count: 1 });
     arena.extend_from_slice(text.as_bytes());
 }
 

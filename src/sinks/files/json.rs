@@ -31,10 +31,28 @@ pub fn array(text: &str) -> Option<Vec<&str>> {
     Some(elements)
 }
 
+/// The bytes as text, what is no UTF-8 replaced. (The standard library's lossy reading takes ten
+/// times as long on text that is fine, which all but a few lines are.)
+#[must_use]
+pub fn utf8(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
 /// Whether `text` is one JSON object.
 #[must_use]
 pub fn is_object(text: &str) -> bool {
     text.trim_ascii_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// Number of members of an object or elements of an array; `None` for everything else.
+#[must_use]
+pub fn count(text: &str) -> Option<usize> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    match text.as_bytes().first()? {
+        b'{' => reader.deserialize_map(Count).ok(),
+        b'[' => reader.deserialize_seq(Count).ok(),
+        _ => None,
+    }
 }
 
 /// The decoded text of a string; a number as it stands; `None` for everything else.
@@ -51,17 +69,22 @@ pub fn text(value: &str) -> Option<Cow<'_, str>> {
 /// as Python writes it, and no character.
 #[must_use]
 pub fn string(value: &str) -> Option<Cow<'_, str>> {
-    let inner = value.strip_prefix('"')?.strip_suffix('"')?;
+    let inner = unquoted(value)?;
     if !inner.contains('\\') {
         return Some(Cow::Borrowed(inner));
     }
     Some(serde_json::from_str::<String>(value).map_or(Cow::Borrowed(inner), Cow::Owned))
 }
 
+fn unquoted(value: &str) -> Option<&str> {
+    let is_string = value.len() > 1 && value.as_bytes()[0] == b'"' && value.ends_with('"');
+    is_string.then(|| &value[1..value.len() - 1])
+}
+
 /// The finite value of a number, or of a string that holds one.
 #[must_use]
 pub fn number(value: &str) -> Option<f64> {
-    let text = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    let text = unquoted(value).unwrap_or(value);
     // Only what begins like a JSON number: Rust would take "inf" and "nan" too.
     if !matches!(text.as_bytes().first()?, b'-' | b'0'..=b'9') {
         return None;
@@ -72,12 +95,19 @@ pub fn number(value: &str) -> Option<f64> {
 /// The value of a whole number, or of a string that holds one.
 #[must_use]
 pub fn integer(value: &str) -> Option<i64> {
-    let text = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value);
+    let text = unquoted(value).unwrap_or(value);
     text.parse().ok()
 }
 
 /// Appends `text` as a JSON string.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
+    let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if text.bytes().all(plain) {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     serde_json::to_writer(&mut *out, text).expect("BUG: a vector takes every write");
 }
 
@@ -155,6 +185,32 @@ impl<'de> Visitor<'de> for Elements {
             elements.push(element.get());
         }
         Ok(elements)
+    }
+}
+
+struct Count;
+
+impl<'de> Visitor<'de> for Count {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object or an array")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<usize, A::Error> {
+        let mut n = 0;
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+            n += 1;
+        }
+        Ok(n)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<usize, A::Error> {
+        let mut n = 0;
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            n += 1;
+        }
+        Ok(n)
     }
 }
 

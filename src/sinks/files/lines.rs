@@ -7,7 +7,7 @@
 //! {"event":{…},"_sidewake":{…}}          a JSON event that has a member `_sidewake` of its own
 //! ```
 //! `_sidewake` always has the same members in the same order, with null for what is not known:
-//! `ts` (UTC, microseconds), `level`, `kind`, `tier`, `source`, `stream`, `service`, `request_id`,
+//! `ts` (UTC, microseconds), `level`, `kind`, `tier`, `source`, `stream`, `request_id`,
 //! `trace_id`, `span_id`, `record_id`, `sample_probability`, `flags` (words).
 //!
 //! # Why
@@ -60,7 +60,7 @@ impl Lines {
     }
 
     fn write(&mut self, event: Event<'_>) {
-        let text = String::from_utf8_lossy(event.bytes);
+        let text = json::utf8(event.bytes);
         let repaired = match json::is_object(&text) {
             true => Some(text.as_ref().into()),
             false => json::without_nan(&text).filter(|text| json::is_object(text)).map(Into::into),
@@ -113,7 +113,6 @@ impl Lines {
             ("tier", Some(self.tier.as_ref().into())),
             ("source", Some(origin.source.as_str().into())),
             ("stream", Some(origin.stream.as_str().into()).filter(|_| !origin.stream.is_empty())),
-            ("service", origin.attribute("service.name").map(Into::into)),
             ("trace_id", event.trace_id().map(String::from_utf8_lossy)),
             ("span_id", event.span_id().map(String::from_utf8_lossy)),
             ("record_id", Some(event.record_id().to_string().into())),

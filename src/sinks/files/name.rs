@@ -22,11 +22,17 @@ pub fn day_folder(day: Date) -> String {
 /// The day of a folder with this name; `None` for a foreign one.
 #[must_use]
 pub fn parse_day(folder: &str) -> Option<Date> {
-    let mut parts = folder.split('-').map(|part| part.parse::<u16>().ok());
-    let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-    let month = Month::try_from(u8::try_from(month).ok()?).ok()?;
-    let date = Date::from_calendar_date(i32::from(year), month, u8::try_from(day).ok()?).ok()?;
-    (day_folder(date) == folder).then_some(date)
+    let digits: &[u8; 10] = folder.as_bytes().try_into().ok()?;
+    let number = |range: std::ops::Range<usize>| {
+        digits[range].iter().try_fold(0u16, |number, digit| {
+            digit.is_ascii_digit().then(|| number * 10 + u16::from(digit - b'0'))
+        })
+    };
+    if digits[4] != b'-' || digits[7] != b'-' {
+        return None;
+    }
+    let month = Month::try_from(number(5..7)? as u8).ok()?;
+    Date::from_calendar_date(i32::from(number(0..4)?), month, number(8..10)? as u8).ok()
 }
 
 /// `0000000000000000-00000000000a2f11.parquet`.

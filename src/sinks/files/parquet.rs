@@ -55,7 +55,9 @@ impl Predictions {
             Some(file) => file,
             None => {
                 let properties = Arc::new(table::properties()?);
-                let writer = SerializedFileWriter::new(Vec::new(), table::schema()?, properties)?;
+                // Only what is written of it is touched; growing would touch it twice over.
+                let bytes = Vec::with_capacity(Format::Parquet.close_bytes() / FILE_BYTES_WEIGHT);
+                let writer = SerializedFileWriter::new(bytes, table::schema()?, properties)?;
                 file.insert(writer)
             }
         };

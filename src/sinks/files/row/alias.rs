@@ -68,14 +68,14 @@ pub enum Role {
 pub const N_ROLES: usize = Role::TypeMismatches as usize + 1;
 
 /// What a folded name means.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Alias {
     /// The role.
     pub role: Role,
     /// Position in the role's list; the lowest wins.
     pub rank: u8,
-    /// Milliseconds in one unit, where the name tells the unit of a duration.
-    pub unit_ms: Option<f64>,
+    /// The unit of a duration, where the name tells it.
+    pub unit: Option<Unit>,
     /// The name always holds one element per item of a batch.
     pub batch: bool,
     /// The name holds a selection of the features, by its own word.
@@ -382,7 +382,7 @@ static INDEX: LazyLock<Table> = LazyLock::new(|| {
         for (rank, name) in names.iter().enumerate() {
             let batch = BATCHES.contains(name);
             let sample = *name == "feature_sample";
-            let alias = Alias { role, rank: rank as u8, unit_ms: None, batch, sample };
+            let alias = Alias { role, rank: rank as u8, unit: None, batch, sample };
             table.aliases.entry(fold(name)).or_insert(alias);
             for (at, _) in name.match_indices('.') {
                 table.prefixes.insert(fold(&name[..at]));
@@ -398,7 +398,7 @@ fn fold(name: &str) -> String {
 }
 
 /// What one member of an object of a known shape is.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Slot {
     /// Its meaning, if the table has its name.
     pub alias: Option<Alias>,
@@ -452,7 +452,7 @@ impl Lookup {
 fn slot(prefix: &str, key: &str) -> Slot {
     let path = prefix.to_owned() + &fold(key);
     let alias = INDEX.aliases.get(&path).copied().map(|alias| match unit_of(key) {
-        Some((_, unit_ms)) => Alias { unit_ms: Some(unit_ms), ..alias },
+        Some((_, unit)) => Alias { unit: Some(unit), ..alias },
         None => alias,
     });
     let alias = alias.or_else(|| duration(prefix, key));
@@ -462,35 +462,60 @@ fn slot(prefix: &str, key: &str) -> Slot {
 
 /// `latency_ms`: a name of the table with a unit behind it.
 fn duration(prefix: &str, key: &str) -> Option<Alias> {
-    let (name, unit_ms) = unit_of(key)?;
+    let (name, unit) = unit_of(key)?;
     let alias = INDEX.aliases.get(&(prefix.to_owned() + &fold(name)))?;
     let is_duration = Role::Latency as u8..=Role::FirstToken as u8;
-    is_duration.contains(&(alias.role as u8)).then_some(Alias { unit_ms: Some(unit_ms), ..*alias })
+    is_duration.contains(&(alias.role as u8)).then_some(Alias { unit: Some(unit), ..*alias })
 }
 
-/// Splits `latency_ms` or `latencyMs` into its name and the milliseconds of its unit.
-fn unit_of(key: &str) -> Option<(&str, f64)> {
-    let camel = |tail: &str| key.strip_suffix(tail).map(|name| (name, tail.to_ascii_lowercase()));
+/// A unit of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are the units of time")]
+pub enum Unit {
+    Nanoseconds,
+    Microseconds,
+    Milliseconds,
+    Seconds,
+    Minutes,
+}
+
+impl Unit {
+    /// The unit with this name, as it stands behind a key or a value.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "ms" | "millis" | "milliseconds" | "msec" => Unit::Milliseconds,
+            "us" | "µs" | "μs" | "micros" | "microseconds" | "usec" => Unit::Microseconds,
+            "ns" | "nanos" | "nanoseconds" | "nsec" => Unit::Nanoseconds,
+            "s" | "sec" | "secs" | "seconds" => Unit::Seconds,
+            "m" | "min" | "minutes" => Unit::Minutes,
+            _ => return None,
+        })
+    }
+
+    /// Milliseconds in one of it.
+    #[must_use]
+    pub fn ms(self) -> f64 {
+        match self {
+            Unit::Nanoseconds => 1e-6,
+            Unit::Microseconds => 1e-3,
+            Unit::Milliseconds => 1.0,
+            Unit::Seconds => 1e3,
+            Unit::Minutes => 6e4,
+        }
+    }
+}
+
+/// Splits `latency_ms` or `latencyMs` into its name and its unit.
+fn unit_of(key: &str) -> Option<(&str, Unit)> {
     let separated = key.rsplit_once(['_', '-', '.']);
-    let (name, unit) = separated
-        .map(|(name, unit)| (name, unit.to_ascii_lowercase()))
-        .filter(|(_, unit)| unit_ms(unit).is_some())
-        .or_else(|| {
-            ["Ms", "Us", "Ns", "Millis", "Micros", "Nanos", "Seconds"].into_iter().find_map(camel)
-        })?;
-    Some((name, unit_ms(&unit)?))
-}
-
-/// Milliseconds in one unit of this name, as it stands behind a key or a value.
-#[must_use]
-pub fn unit_ms(unit: &str) -> Option<f64> {
-    Some(match unit {
-        "ms" | "millis" | "milliseconds" | "msec" => 1.0,
-        "us" | "µs" | "μs" | "micros" | "microseconds" | "usec" => 1e-3,
-        "ns" | "nanos" | "nanoseconds" | "nsec" => 1e-6,
-        "s" | "sec" | "secs" | "seconds" => 1e3,
-        "m" | "min" | "minutes" => 6e4,
-        _ => return None,
+    let separated =
+        separated.and_then(|(name, word)| Some((name, Unit::parse(&word.to_ascii_lowercase())?)));
+    separated.or_else(|| {
+        let camel = ["Ms", "Us", "Ns", "Millis", "Micros", "Nanos", "Seconds"].into_iter();
+        camel.into_iter().find_map(|word| {
+            Some((key.strip_suffix(word)?, Unit::parse(&word.to_ascii_lowercase())?))
+        })
     })
 }
 
@@ -498,8 +523,8 @@ pub fn unit_ms(unit: &str) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn role(prefix: &str, key: &str) -> Option<(Role, Option<f64>)> {
-        slot(prefix, key).alias.map(|alias| (alias.role, alias.unit_ms))
+    fn role(prefix: &str, key: &str) -> Option<(Role, Option<Unit>)> {
+        slot(prefix, key).alias.map(|alias| (alias.role, alias.unit))
     }
 
     #[test]
@@ -516,14 +541,14 @@ mod tests {
     #[test]
     fn durations_by_name() {
         for (key, expected) in [
-            ("latency_ms", Some((Role::Latency, Some(1.0)))),
-            ("latencyMs", Some((Role::Latency, Some(1.0)))),
-            ("elapsed_seconds", Some((Role::Latency, Some(1e3)))),
+            ("latency_ms", Some((Role::Latency, Some(Unit::Milliseconds)))),
+            ("latencyMs", Some((Role::Latency, Some(Unit::Milliseconds)))),
+            ("elapsed_seconds", Some((Role::Latency, Some(Unit::Seconds)))),
             ("duration", Some((Role::Latency, None))),
-            ("inference_time_us", Some((Role::Inference, Some(1e-3)))),
-            ("execution_duration_ms", Some((Role::Latency, Some(1.0)))),
-            ("predict_ms", Some((Role::Inference, Some(1.0)))),
-            ("timestamp_ms", Some((Role::Time, Some(1.0)))),
+            ("inference_time_us", Some((Role::Inference, Some(Unit::Microseconds)))),
+            ("execution_duration_ms", Some((Role::Latency, Some(Unit::Milliseconds)))),
+            ("predict_ms", Some((Role::Inference, Some(Unit::Milliseconds)))),
+            ("timestamp_ms", Some((Role::Time, Some(Unit::Milliseconds)))),
             ("confidence_ms", None),
             ("class", Some((Role::PredictionLabel, None))),
         ] {

@@ -15,9 +15,9 @@ use crate::event::record::{Flags, Kind, Level};
 use crate::sinks::files::{json, name};
 
 /// A line's members on their way into a row.
-pub(super) struct Mapping<'a> {
+pub(super) struct Mapping<'r, 'a> {
     event: Event<'a>,
-    row: Row<'a>,
+    row: &'r mut Row<'a>,
     members: Members<'a>,
     /// Per role the rank and index of the member that fills it.
     chosen: [Option<(u8, usize)>; N_ROLES],
@@ -25,10 +25,10 @@ pub(super) struct Mapping<'a> {
     request_id: Option<Cow<'a, str>>,
 }
 
-impl<'a> Mapping<'a> {
-    pub(super) fn new(event: Event<'a>, row: Row<'a>, members: Members<'a>) -> Self {
+impl<'r, 'a> Mapping<'r, 'a> {
+    pub(super) fn new(event: Event<'a>, row: &'r mut Row<'a>, members: Members<'a>) -> Self {
         let request_id = event.request_id().map(|raw| {
-            let text = String::from_utf8_lossy(raw);
+            let text = json::utf8(raw);
             if !text.contains('\\') {
                 return text;
             }
@@ -52,9 +52,9 @@ impl<'a> Mapping<'a> {
         match (features, prediction) {
             (Some(features), Some(prediction)) if features.len() != prediction.len() => {
                 self.row.logging_errors.push("BATCH_LENGTH_MISMATCH".into());
-                each(&self.row);
+                each(self.row);
             }
-            (None, None) => each(&self.row),
+            (None, None) => each(self.row),
             (features, prediction) => self.explode(features, prediction, each),
         }
     }
@@ -98,7 +98,7 @@ impl<'a> Mapping<'a> {
     /// Fills the role with `value`; `None` when it does not fit.
     fn set(&mut self, alias: Alias, value: &'a str, index: usize) -> Option<()> {
         let key = &self.members.0[index].key;
-        let row = &mut self.row;
+        let row = &mut *self.row;
         match alias.role {
             Role::RequestId => return self.set_request_id(value, index),
             Role::TraceId => return set_hex(&mut row.trace_id, value, 32),
@@ -136,8 +136,7 @@ impl<'a> Mapping<'a> {
                 } else if let Some(column) = columns::double(row, role) {
                     *column = Some(json::number(value)?);
                 } else {
-                    *columns::duration(row, role)? =
-                        Some(values::duration_ms(value, alias.unit_ms)?);
+                    *columns::duration(row, role)? = Some(values::duration_ms(value, alias.unit)?);
                 }
             }
         }
@@ -175,7 +174,7 @@ impl<'a> Mapping<'a> {
     }
 
     fn conclude_identity(&mut self) {
-        let row = &mut self.row;
+        let row = &mut *self.row;
         let chosen = self.chosen[Role::RequestId as usize];
         row.request_id_source = chosen.map(|(_, index)| self.members.path(index).into());
         if let Some(id) = self.request_id.take() {
@@ -206,7 +205,7 @@ impl<'a> Mapping<'a> {
 
     /// Label, value and confidence out of the output, where the line does not say them beside it.
     fn conclude_output(&mut self) {
-        let row = &mut self.row;
+        let row = &mut *self.row;
         row.latency_ms = row.latency_ms.or(row.inference_ms);
         let unit_unknown = |m: &super::members::Member<'_>| {
             m.alias.is_some_and(|alias| alias.role == Role::Latency)
@@ -234,7 +233,7 @@ impl<'a> Mapping<'a> {
     }
 
     fn conclude_features(&mut self) {
-        let row = &mut self.row;
+        let row = &mut *self.row;
         let chosen = self.chosen[Role::Features as usize];
         let alias = chosen.and_then(|(_, index)| self.members.0[index].alias);
         let record = self.event.record;
@@ -257,7 +256,7 @@ impl<'a> Mapping<'a> {
     }
 
     fn conclude_status(&mut self) {
-        let row = &mut self.row;
+        let row = &mut *self.row;
         if row.status.is_empty() {
             let failed = row.status_code.is_some_and(|code| code >= 400)
                 || row.error_type.is_some()

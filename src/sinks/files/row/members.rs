@@ -16,9 +16,9 @@ pub(super) struct Member<'a> {
     pub(super) key: Cow<'a, str>,
     pub(super) value: &'a str,
     pub(super) alias: Option<Alias>,
-    pub(super) parent: Option<usize>,
+    pub(super) parent: Option<u32>,
     /// Members directly below that were looked into.
-    n_children: usize,
+    n_children: u32,
     pub(super) taken: bool,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Members<'a>(pub(super) Vec<Member<'a>>);
 impl<'a> Members<'a> {
     /// Reads `text`; `None` when it is not one JSON object.
     pub(super) fn read(text: &'a str, lookup: &mut Lookup) -> Option<Self> {
-        let mut members = Self(Vec::new());
+        let mut members = Self(Vec::with_capacity(24));
         members.add(json::object(text)?, "", None, 0, lookup);
         Some(members)
     }
@@ -38,7 +38,7 @@ impl<'a> Members<'a> {
         &mut self,
         object: Vec<json::Member<'a>>,
         prefix: &str,
-        parent: Option<usize>,
+        parent: Option<u32>,
         depth: usize,
         lookup: &mut Lookup,
     ) {
@@ -57,8 +57,8 @@ impl<'a> Members<'a> {
         }
         for (index, prefix) in below {
             let Some(object) = json::object(self.0[index].value) else { continue };
-            self.0[index].n_children = object.len();
-            self.add(object, &prefix, Some(index), depth + 1, lookup);
+            self.0[index].n_children = object.len() as u32;
+            self.add(object, &prefix, Some(index as u32), depth + 1, lookup);
         }
     }
 
@@ -66,7 +66,7 @@ impl<'a> Members<'a> {
     pub(super) fn path(&self, index: usize) -> String {
         let member = &self.0[index];
         match member.parent {
-            Some(parent) => self.path(parent) + "." + &member.key,
+            Some(parent) => self.path(parent as usize) + "." + &member.key,
             None => member.key.clone().into_owned(),
         }
     }
@@ -75,14 +75,14 @@ impl<'a> Members<'a> {
     ///
     /// An object of which only some members found a column is kept whole.
     pub(super) fn attributes(&self) -> Option<String> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(128);
         let mut covered =
             vec![0; if self.0.iter().any(|m| m.n_children > 0) { self.0.len() } else { 0 }];
         for (index, member) in self.0.iter().enumerate().rev() {
             let children = covered.get(index).copied().unwrap_or_default();
             let whole = member.taken || (member.n_children > 0 && children == member.n_children);
             if let (true, Some(parent)) = (whole, member.parent) {
-                covered[parent] += 1;
+                covered[parent as usize] += 1;
             }
         }
         for (index, member) in self.0.iter().enumerate() {

@@ -4,21 +4,21 @@
 
 use std::borrow::Cow;
 
-use super::alias::unit_ms;
+use super::alias::Unit;
 use super::{ClassScore, FeatureFlag};
 use crate::sinks::files::json;
 
-/// Milliseconds of a duration whose key told `unit` milliseconds; else the value must tell
+/// Milliseconds of a duration whose key told `unit`; else the value must tell
 /// (`"357.8ms"`, `"1.2s"`).
-pub(super) fn duration_ms(value: &str, unit: Option<f64>) -> Option<f64> {
+pub(super) fn duration_ms(value: &str, unit: Option<Unit>) -> Option<f64> {
     if let Some(number) = json::number(value) {
-        return unit.map(|unit| number * unit);
+        return unit.map(|unit| number * unit.ms());
     }
     let text = json::string(value)?;
     let end = text.trim_end().rfind(|c: char| c.is_ascii_digit() || c == '.')? + 1;
     let (number, suffix) = text.split_at(end);
     let number: f64 = number.trim().parse().ok().filter(|number: &f64| number.is_finite())?;
-    Some(number * unit_ms(suffix.trim())?)
+    Some(number * Unit::parse(suffix.trim())?.ms())
 }
 
 /// `ok` and `error` for the words that mean them, every other word as it stands.
@@ -139,8 +139,7 @@ pub(super) fn boolean(value: &str) -> Option<bool> {
 /// Members or elements of a container; one for a text.
 pub(super) fn count(features: &str) -> Option<i64> {
     let n = match features.as_bytes().first()? {
-        b'{' => json::object(features)?.len(),
-        b'[' => json::array(features)?.len(),
+        b'{' | b'[' => json::count(features)?,
         _ => 1,
     };
     i64::try_from(n).ok()
@@ -163,16 +162,16 @@ mod tests {
     #[test]
     fn durations() {
         for (value, unit, expected) in [
-            ("23", Some(1.0), Some(23.0)),
-            ("\"1.5\"", Some(1e3), Some(1500.0)),
+            ("23", Some(Unit::Milliseconds), Some(23.0)),
+            ("\"1.5\"", Some(Unit::Seconds), Some(1500.0)),
             ("23", None, None),
             ("\"357.5ms\"", None, Some(357.5)),
             ("\"49.5µs\"", None, Some(0.0495)),
             ("\"1.2 s\"", None, Some(1200.0)),
             ("\"fast\"", None, None),
             ("\"0:00:01.5\"", None, None),
-            ("null", Some(1.0), None),
-            ("{}", Some(1.0), None),
+            ("null", Some(Unit::Seconds), None),
+            ("{}", Some(Unit::Seconds), None),
         ] {
             assert_eq!(duration_ms(value, unit), expected, "{value}");
         }
