@@ -1,17 +1,17 @@
 //! Floor 4: reading the embedded store: everything that belongs to one request, over all tiers'
-//! files and what is still in the spool. The library behind `sidewake show`. Owns the search and its
-//! two renderings ([`render`]); deliberately writes nothing and knows no config: it reads the folder
-//! as it lies there, by the names of `sinks::files`.
+//! files and what is still in the spool. The library behind `sidewake show`. Owns the search and
+//! its two renderings ([`render`]); deliberately writes nothing and knows no config: it reads the
+//! folder as it lies there, by the names of `sinks::files`.
 //!
 //! A search finds what names the id, and what shares a trace with that:
 //!
 //! - rows whose `request_id`, `client_request_id` or `trace_id` is the id (or begins with it);
-//! - lines in which the id stands as a word of its own, under whatever key, or in plain text: what an
-//!   application logs *about* a request belongs to it.
+//! - lines in which the id stands as a word of its own, under whatever key, or in plain text: what
+//!   an application logs *about* a request belongs to it.
 //!
 //! # Why
 //! Events out of the spool go through the very encoder that would have written them and are then
-//! read as a file: there is one way to read, so a request looks the same a minute earlier and later.
+//! read as a file: there is one way to read, so a request looks the same a minute earlier or later.
 
 pub mod render;
 

@@ -1,5 +1,9 @@
 //! The embedded store's files, read back by readers that share no code with the writer.
 
+#![expect(clippy::print_stdout, reason = "says in one line what it skipped")]
+
+#[path = "store_files/placed.rs"]
+mod placed;
 #[path = "store_files/python.rs"]
 mod python;
 #[path = "store_files/support.rs"]
@@ -15,7 +19,8 @@ const DUMP: &str = r#"
 import sys, json, duckdb, pyarrow as pa, pyarrow.parquet as pq
 path = sys.argv[1]
 table = pq.read_table(path)
-fields = [pa.field(f.name, pa.int64()) if pa.types.is_timestamp(f.type) else f for f in table.schema]
+as_int = lambda f: pa.field(f.name, pa.int64()) if pa.types.is_timestamp(f.type) else f
+fields = [as_int(f) for f in table.schema]
 types = {f.name: str(f.type) for f in table.schema}
 nulls = {f.name: f.nullable for f in table.schema}
 rows = table.cast(pa.schema(fields)).to_pylist()
@@ -27,7 +32,13 @@ print(json.dumps({"rows": rows, "types": types, "nulls": nulls, "duck": duck,
     for k, v in meta.metadata.items() if k.startswith(b"sidewake")}}))
 "#;
 
-const SEED: &str = r#"{"event":"prediction_completed","request_id":"abc-123","model_name":"fraud_detector","model_version":"v2.3.1","feature_count":45,"feature_sample":{"amount":150.0,"merchant_id":"M123"},"prediction":{"label":"fraud","score":0.87},"confidence":0.87,"latency_ms":23,"timestamp":"2026-01-04T10:30:00Z"}"#;
+const SEED: &str = concat!(
+    r#"{"event":"prediction_completed","request_id":"abc-123","#,
+    r#""model_name":"fraud_detector","model_version":"v2.3.1","#,
+    r#""feature_count":45,"feature_sample":{"amount":150.0,"#,
+    r#""merchant_id":"M123"},"prediction":{"label":"fraud","score":0.87},"#,
+    r#""confidence":0.87,"latency_ms":23,"timestamp":"2026-01-04T10:30:00Z"}"#,
+);
 
 const RANGE: LogRange = LogRange { from: 0x10, to: 0x2f };
 
@@ -52,7 +63,14 @@ fn typed_rows_by_independent_readers() {
     let lines = [
         SEED.to_owned(),
         format!(
-            r#"{{"request_id":"r-2","trace_id":"{trace}","features":{exact},"prediction":"setosa","model":"iris:v3","probabilities":{{"setosa":0.75,"virginica":0.25}},"status":"timeout","elapsed":"1.5s"}}"#
+            concat!(
+                r#"{{"request_id":"r-2","trace_id":"{trace}","features":{exact},"#,
+                r#""prediction":"setosa","model":"iris:v3","#,
+                r#""probabilities":{{"setosa":0.75,"virginica":0.25}},"status":"timeout","#,
+                r#""elapsed":"1.5s"}}"#,
+            ),
+            trace = trace,
+            exact = exact
         ),
         r#"{"requestId":"r-3","error":"boom","latency_ms":"fast","is_outlier":true}"#.to_owned(),
         "plain text, no JSON \"at\" all".to_owned(),
@@ -64,7 +82,7 @@ fn typed_rows_by_independent_readers() {
             record.flags |= Flags::TIME_OBSERVED | Flags::PARTIAL | Flags::REDACTED;
         }
     });
-    let path = support::write(root.path(), "prediction_logs", &[batch], RANGE);
+    let path = placed::write(root.path(), "prediction_logs", &[batch], RANGE);
     let name = "prediction_logs/2026-01-04/0000000000000010-000000000000002f.parquet";
     assert_eq!(path, root.path().join(name));
     let Some(dump) = dump(&path) else { return };
@@ -93,7 +111,9 @@ fn typed_rows_by_independent_readers() {
             "trace_id": trace.to_lowercase(), "features": exact, "feature_count": 4,
             "features_complete": true, "replayable": "exact", "prediction": "\"setosa\"",
             "prediction_label": "setosa", "model_name": "iris", "model_version": "v3",
-            "class_scores": [{"label": "setosa", "score": 0.75}, {"label": "virginica", "score": 0.25}],
+            "class_scores": [
+                {"label": "setosa", "score": 0.75}, {"label": "virginica", "score": 0.25}
+            ],
             "confidence": 0.75, "status": "timeout", "latency_ms": 1500.0, "attributes": null,
         }),
     );
@@ -151,14 +171,21 @@ fn check_schema(dump: &Value, exact: &str) {
     assert_eq!(dump["metadata"]["sidewake.version"], env!("CARGO_PKG_VERSION"));
 }
 
-/// KServe's request and response, MLflow's records: one row per item; lengths that disagree: one row.
+/// KServe's request and response, MLflow's records: one row per item; lengths that disagree: one
+/// row.
 #[test]
 fn batches_become_one_row_per_item() {
     let root = tempfile::tempdir().expect("folder");
     let batch = support::batch(
         &[
-            r#"{"specversion":"1.0","type":"org.kubeflow.serving.inference.request","request_id":"k-1","data":{"instances":[[6.80,2.8],[6.0,3.4]]}}"#,
-            r#"{"request_id":"k-1","instances":[[6.80,2.8],[6.0,3.4]],"predictions":[1,{"label":"b","score":0.5}],"confidence":0.9}"#,
+            concat!(
+                r#"{"specversion":"1.0","type":"org.kubeflow.serving.inference.request","#,
+                r#""request_id":"k-1","data":{"instances":[[6.80,2.8],[6.0,3.4]]}}"#,
+            ),
+            concat!(
+                r#"{"request_id":"k-1","instances":[[6.80,2.8],[6.0,3.4]],"#,
+                r#""predictions":[1,{"label":"b","score":0.5}],"confidence":0.9}"#,
+            ),
             r#"{"request_id":"k-2","instances":[[1],[2],[3]],"predictions":[1,1]}"#,
         ],
         |line, record| {
@@ -167,7 +194,7 @@ fn batches_become_one_row_per_item() {
             }
         },
     );
-    let path = support::write(root.path(), "prediction_logs", &[batch], RANGE);
+    let path = placed::write(root.path(), "prediction_logs", &[batch], RANGE);
     let Some(dump) = dump(&path) else { return };
     let rows = dump["rows"].as_array().expect("rows");
     let column = |name: &str| rows.iter().map(|row| row[name].clone()).collect::<Vec<_>>();
@@ -205,7 +232,7 @@ fn row_groups_join_seamlessly() {
             support::batch(&chunk, |_, _| {})
         })
         .collect();
-    let path = support::write(root.path(), "prediction_logs", &batches, RANGE);
+    let path = placed::write(root.path(), "prediction_logs", &batches, RANGE);
     let Some(dump) = dump(&path) else { return };
     assert!(dump["groups"].as_u64().expect("a number") > 3);
     let rows = dump["rows"].as_array().expect("rows");
@@ -241,7 +268,7 @@ fn json_lines_by_independent_readers() {
             record.ts_ns = NOON + 123_456_789;
         }
     });
-    let path = support::write(root.path(), "application_logs", &[batch], RANGE);
+    let path = placed::write(root.path(), "application_logs", &[batch], RANGE);
     let text = std::fs::read_to_string(&path).expect("readable");
     let written: Vec<&str> = text.lines().collect();
     assert_eq!(written.len(), lines.len());
@@ -279,7 +306,7 @@ fn a_repeat_is_identical() {
     for tier in ["prediction_logs", "application_logs"] {
         let once = || {
             let batch = support::batch(&[SEED, "text"], |_, _| {});
-            let path = support::write(root.path(), tier, &[batch], RANGE);
+            let path = placed::write(root.path(), tier, &[batch], RANGE);
             (path.clone(), std::fs::read(path).expect("readable"))
         };
         assert_eq!(once(), once());

@@ -1,5 +1,8 @@
-//! What the encoders cost: rows per CPU-second, bytes per row, memory beside the input. Figures, not
-//! judgements, but for the memory; run with `SIDEWAKE_SLOW=1` in a release build, `--nocapture`.
+//! What the encoders cost: rows per CPU-second, bytes per row, memory beside the input. Figures,
+//! not judgements, but for the memory; run with `SIDEWAKE_SLOW=1` in a release build,
+//! `--nocapture`.
+
+#![expect(clippy::print_stdout, reason = "prints its figures")]
 
 #[path = "store_files/support.rs"]
 mod support;
@@ -21,12 +24,25 @@ fn prediction_lines(n: usize, seed: u64) -> Vec<String> {
     let line = |n: usize| {
         let (amount, score, latency) = (next() * 1e3, next(), next() * 50.0);
         format!(
-            r#"{{"event":"prediction_completed","request_id":"{:08x}-{n:012x}","model_name":"fraud_detector","model_version":"v2.3.1","feature_count":45,"feature_sample":{{"amount":{amount:.2},"merchant_id":"M{}","country":"DE","age_days":{},"velocity":{score:.6}}},"prediction":{{"label":"{}","score":{score:.4}}},"confidence":{score:.4},"latency_ms":{latency:.3},"level":"info","timestamp":"2026-01-04T10:30:00.{:06}Z"}}"#,
+            concat!(
+                r#"{{"event":"prediction_completed","request_id":"{:08x}-{n:012x}","#,
+                r#""model_name":"fraud_detector","model_version":"v2.3.1","#,
+                r#""feature_count":45,"feature_sample":{{"amount":{amount:.2},"#,
+                r#""merchant_id":"M{}","country":"DE","age_days":{},"#,
+                r#""velocity":{score:.6}}},"prediction":{{"label":"{}","#,
+                r#""score":{score:.4}}},"confidence":{score:.4},"#,
+                r#""latency_ms":{latency:.3},"level":"info","#,
+                r#""timestamp":"2026-01-04T10:30:00.{:06}Z"}}"#,
+            ),
             (next() * 4e9) as u32,
             (next() * 1e5) as u32,
             (next() * 1e4) as u32,
             if score > 0.9 { "fraud" } else { "legit" },
             n % 1_000_000,
+            n = n,
+            amount = amount,
+            score = score,
+            latency = latency,
         )
     };
     (0..n).map(line).collect()

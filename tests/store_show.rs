@@ -1,5 +1,7 @@
 //! What `sidewake show` finds across tiers, files and the spool, and how it prints it.
 
+#[path = "store_files/placed.rs"]
+mod placed;
 #[path = "store_files/support.rs"]
 mod support;
 
@@ -18,14 +20,21 @@ const RANGE: LogRange = LogRange { from: 0, to: 9 };
 fn store() -> tempfile::TempDir {
     let root = tempfile::tempdir().expect("folder");
     let prediction = format!(
-        r#"{{"event":"prediction_completed","request_id":"abc-123","trace_id":"{TRACE}","model_name":"fraud_detector","model_version":"v2.3.1","features":{{"amount":150.00,"merchant_id":"M123"}},"prediction":{{"label":"fraud","score":0.87}},"latency_ms":23}}"#
+        concat!(
+            r#"{{"event":"prediction_completed","request_id":"abc-123","#,
+            r#""trace_id":"{TRACE}","model_name":"fraud_detector","#,
+            r#""model_version":"v2.3.1","features":{{"amount":150.00,"#,
+            r#""merchant_id":"M123"}},"prediction":{{"label":"fraud","score":0.87}},"#,
+            r#""latency_ms":23}}"#,
+        ),
+        TRACE = TRACE
     );
     let mut others: Vec<String> =
         (0..3000).map(|n| format!(r#"{{"request_id":"abc-{n:05}","label":"x"}}"#)).collect();
     others.insert(1234, prediction);
     let lines: Vec<&str> = others.iter().map(String::as_str).collect();
     let batch = support::batch(&lines, |_, _| {});
-    support::write(root.path(), "prediction_logs", &[batch], RANGE);
+    placed::write(root.path(), "prediction_logs", &[batch], RANGE);
     let mut logs = support::batch(
         &[
             r#"{"event":"features_fetched","request_id":"abc-123","n":2,"level":"info"}"#,
@@ -46,7 +55,7 @@ fn store() -> tempfile::TempDir {
         },
     );
     logs.source_key = 8;
-    support::write(root.path(), "application_logs", &[logs], RANGE);
+    placed::write(root.path(), "application_logs", &[logs], RANGE);
     // The span names no request: it joins by its trace, a day later.
     let span = format!(r#"{{"name":"model_inference","trace_id":"{TRACE}","duration_ms":11.5}}"#);
     let mut spans = support::batch(&[&span, r#"{"name":"other","trace_id":"0"}"#], |_, record| {
@@ -55,7 +64,7 @@ fn store() -> tempfile::TempDir {
     });
     spans.source_key = 9;
     spans.observed_ns += 86_400_000_000_000;
-    support::write(root.path(), "traces", &[spans], RANGE);
+    placed::write(root.path(), "traces", &[spans], RANGE);
     root
 }
 
@@ -117,8 +126,8 @@ fn the_spool_counts_too() {
     let spooled = spooled.finish();
     assert_eq!(spooled.len(), 3);
     assert!(spooled.iter().all(|event| event.file.is_none()));
-    support::write(root.path(), "prediction_logs", &[batch()], RANGE);
-    support::write(root.path(), "application_logs", &[batch()], RANGE);
+    placed::write(root.path(), "prediction_logs", &[batch()], RANGE);
+    placed::write(root.path(), "application_logs", &[batch()], RANGE);
     let mut both = Search::new(query("r-1"));
     both.scan(root.path()).expect("a store");
     both.add_events("prediction_logs", &batch());

@@ -6,8 +6,8 @@
 //!
 //! ```text
 //! <root>/<tier>/<yyyy-mm-dd>/<from>-<to>.parquet     from, to: 16 hex digits, positions in the
-//! <root>/<tier>/<yyyy-mm-dd>/<from>-<to>.jsonl       tier's log, so that a repeat overwrites itself
-//! <root>/<tier>/<yyyy-mm-dd>/.<from>-<to>.jsonl.tmp  while it is written; see `place`
+//! <root>/<tier>/<yyyy-mm-dd>/<from>-<to>.jsonl       tier's log, so that a repeat overwrites
+//! itself <root>/<tier>/<yyyy-mm-dd>/.<from>-<to>.jsonl.tmp  while it is written; see `place`
 //! ```
 //!
 //! # Why

@@ -54,14 +54,15 @@ fn write_event(out: &mut Vec<u8>, event: &Found) {
     out.extend_from_slice(b"}}");
 }
 
-/// `text` with what a terminal would obey shown as `\u{1b}`: control characters, and marks that turn
-/// or hide the writing. In JSON output it only meets characters within strings that JSON leaves
-/// raw, so those are written as JSON's own escapes.
+/// `text` with what a terminal would obey shown as `\u{1b}`: control characters, and marks that
+/// turn or hide the writing. In JSON output it only meets characters within strings that JSON
+/// leaves raw, so those are written as JSON's own escapes.
 fn escape(text: &str, write: impl Fn(&mut String, char)) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let turns = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}') {
+        let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let hides = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{feff}');
+        if c.is_control() || turns || hides {
             write(&mut out, c);
         } else {
             out.push(c);

@@ -1,5 +1,5 @@
-//! The ids of a search and the two ways to meet one: as the whole value of a column, and as a word in
-//! a line.
+//! The ids of a search and the two ways to meet one: as the whole value of a column, and as a word
+//! in a line.
 
 use std::collections::BTreeSet;
 

@@ -1,9 +1,9 @@
 //! Retention of the embedded store: which day folders are past their tier's retention, and their
 //! removal. Planned first, so that a person can see what would go; applied from the plan alone.
 //!
-//! A day folder goes when its *end* (midnight UTC) lies a whole retention back, so nothing goes early.
-//! Only regular files with names of ours are removed; a folder that holds anything else stays,
-//! and is reported. What a killed writer left (`.….tmp`) goes after [`LEFTOVER_AGE`].
+//! A day folder goes when its *end* (midnight UTC) lies a whole retention back, so nothing goes
+//! early. Only regular files with names of ours are removed; a folder that holds anything else
+//! stays, and is reported. What a killed writer left (`.….tmp`) goes after [`LEFTOVER_AGE`].
 //!
 //! # Why
 //! Everything goes by handles of folders opened without following links (`openat`, `unlinkat`):
@@ -83,8 +83,8 @@ pub struct Report {
     pub failures: Vec<(PathBuf, io::Error)>,
 }
 
-/// Finds what is past its retention in the store at `root` at the moment `now_ns` (nanoseconds since
-/// 1970). Tiers without a folder, and a root that does not exist yet, have nothing.
+/// Finds what is past its retention in the store at `root` at the moment `now_ns` (nanoseconds
+/// since 1970). Tiers without a folder, and a root that does not exist yet, have nothing.
 ///
 /// # Errors
 /// When the root or a tier's folder cannot be read.

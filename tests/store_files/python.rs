@@ -1,5 +1,5 @@
-//! An independent reader: Python with pyarrow and DuckDB, in a virtual environment that is made once
-//! and kept in the cache.
+//! An independent reader: Python with pyarrow and DuckDB, in a virtual environment that is made
+//! once and kept in the cache.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,13 +1,12 @@
-//! Batches and stores for the tests of the embedded store.
+//! Batches and bodies for the tests of the embedded store.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sidewake::event::batch::Batch;
 use sidewake::event::origin::Origin;
 use sidewake::event::record::{Flags, Kind, Record};
 use sidewake::event::slab::Slab;
-use sidewake::sinks::files::{Files, place};
+use sidewake::sinks::files::Files;
 use sidewake::sinks::{Body, LogRange, Sink};
 
 /// 2026-01-04T10:30:00Z.
@@ -69,12 +68,4 @@ pub(crate) fn encode(files: &Files, batches: &[Batch], range: LogRange) -> Body 
     let mut body = Body::default();
     encoder.finish(range, &mut body).expect("a body");
     body
-}
-
-/// Writes some batches into the store and returns the file's path.
-pub(crate) fn write(root: &Path, tier: &str, batches: &[Batch], range: LogRange) -> PathBuf {
-    let files = Files::new(root.to_owned(), tier);
-    let body = encode(&files, batches, range);
-    place::place(root, &body).expect("placed");
-    root.join(body.file_name)
 }

@@ -1,10 +1,9 @@
 //! Every tier but the predictions as JSON lines: one JSON object per event and line.
 //!
 //! ```text
-//! {"event":"model_loaded","model":"iris","request_id":"r-1", … ,"_sidewake":{…}}   a JSON event, its
-//!     own members first and untouched
-//! {"message":"GET /predict 200","_sidewake":{…}}                      a text event
-//! {"event":{…},"_sidewake":{…}}          a JSON event that has a member `_sidewake` of its own
+//! {"event":"model_loaded","model":"iris", … ,"_sidewake":{…}}   a JSON event, untouched
+//! {"message":"GET /predict 200","_sidewake":{…}}                 a text event
+//! {"event":{…},"_sidewake":{…}}                                  one with its own `_sidewake`
 //! ```
 //! `_sidewake` always has the same members in the same order, with null for what is not known:
 //! `ts` (UTC, microseconds), `level`, `kind`, `tier`, `source`, `stream`, `request_id`,
@@ -61,17 +60,15 @@ impl Lines {
 
     fn write(&mut self, event: Event<'_>) {
         let text = json::utf8(event.bytes);
-        let repaired = match json::is_object(&text) {
-            true => Some(text.as_ref().into()),
-            false => json::without_nan(&text).filter(|text| json::is_object(text)).map(Into::into),
-        };
-        match repaired {
-            Some(object) => self.write_object(&object),
-            None => {
-                self.bytes.extend_from_slice(b"{\"message\":");
-                json::write_string(&mut self.bytes, &text);
-                self.bytes.push(b',');
-            }
+        let repaired = || json::without_nan(&text).filter(|text| json::is_object(text));
+        if json::is_object(&text) {
+            self.write_object(&text);
+        } else if let Some(object) = repaired() {
+            self.write_object(&object);
+        } else {
+            self.bytes.extend_from_slice(b"{\"message\":");
+            json::write_string(&mut self.bytes, &text);
+            self.bytes.push(b',');
         }
         self.write_known(event);
         self.bytes.extend_from_slice(b"}\n");
@@ -79,7 +76,7 @@ impl Lines {
 
     /// The object without its closing bracket. A newline in it stands between tokens, where JSON
     /// allows no raw one within a string, so a space means the same.
-    fn write_object(&mut self, object: &std::borrow::Cow<'_, str>) {
+    fn write_object(&mut self, object: &str) {
         let object = object.trim_ascii().as_bytes();
         let wrapped = memchr::memmem::find(object, b"\"_sidewake\"").is_some();
         if wrapped {

@@ -1,6 +1,6 @@
-//! Predictions as one Parquet file: rows gather into row groups ([`super::group`]), each written out
-//! as soon as it is full, so that neither the input nor more than one row group is ever held beside
-//! the compressed file.
+//! Predictions as one Parquet file: rows gather into row groups ([`super::group`]), each written
+//! out as soon as it is full, so that neither the input nor more than one row group is ever held
+//! beside the compressed file.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -79,7 +79,8 @@ fn foreign_names_stay_with_their_folder() {
     assert!(root.path().join("a/backup").join(FILE).exists());
 }
 
-/// Links lead nowhere: not as tier, not as day, not as file, and not when swapped in after the plan.
+/// Links lead nowhere: not as tier, not as day, not as file, and not when swapped in after the
+/// plan.
 #[test]
 fn links_are_not_followed() {
     let outside = store(&[&format!("2026-01-03/{FILE}")]);
@@ -105,7 +106,8 @@ fn links_are_not_followed() {
     assert!(file.exists());
 }
 
-/// What a killed writer left goes an hour later, in a folder of any age; a younger one has a writer.
+/// What a killed writer left goes an hour later, in a folder of any age; a younger one has a
+/// writer.
 #[test]
 fn leftovers_of_a_crash() {
     let temporary = name::temporary(FILE);

@@ -2,8 +2,8 @@
 //! `attributes`; nothing is lost and nothing is re-printed. Text that is no JSON is one row whose
 //! attributes hold it as `message`.
 //!
-//! A batch (`instances`, `predictions`, `dataframe_records`) is one row per item, where features and
-//! prediction, if both are there, have the same number of items; else one row and the error
+//! A batch (`instances`, `predictions`, `dataframe_records`) is one row per item, where features
+//! and prediction, if both are there, have the same number of items; else one row and the error
 //! `BATCH_LENGTH_MISMATCH`. Tensors of the open inference protocol are not split (their first axis
 //! need not be the batch). The two halves of a request that come as two events stay two rows.
 
@@ -102,7 +102,8 @@ fn frame<'a>(names: &'a Names, event: Event<'a>, is_lossy: bool) -> Row<'a> {
         sample_weight: 1.0 / probability,
         sample_rule: named(&names.sampling_rules, record.sampling_rule()),
         sample_threshold: Some(threshold(record.sampling_threshold())),
-        redaction_policy: (!names.policy.is_empty()).then(|| Cow::Borrowed(names.policy.as_str())),
+        redaction_policy: (!names.policy.is_empty())
+            .then_some(Cow::Borrowed(names.policy.as_str())),
         redactions: redactions(record.flags),
         logging_errors: logging_errors(record.flags, is_lossy),
         ..Row::default()

@@ -2,8 +2,8 @@
 //! identity, output, features, status, and the rows of a batch.
 //!
 //! # Why
-//! A column has at most one owner among the members. A member that loses its column to a better name
-//! goes back to the attributes, so a line is never stored with less than it said.
+//! A column has at most one owner among the members. A member that loses its column to a better
+//! name goes back to the attributes, so a line is never stored with less than it said.
 
 use std::borrow::Cow;
 
@@ -55,7 +55,9 @@ impl<'r, 'a> Mapping<'r, 'a> {
                 each(self.row);
             }
             (None, None) => each(self.row),
-            (features, prediction) => self.explode(features, prediction, each),
+            (features, prediction) => {
+                self.explode(features.as_deref(), prediction.as_deref(), each);
+            }
         }
     }
 
@@ -289,11 +291,11 @@ impl<'r, 'a> Mapping<'r, 'a> {
 
     fn explode(
         self,
-        features: Option<Vec<&'a str>>,
-        prediction: Option<Vec<&'a str>>,
+        features: Option<&[&'a str]>,
+        prediction: Option<&[&'a str]>,
         each: &mut impl FnMut(&Row<'_>),
     ) {
-        let n = features.as_ref().or(prediction.as_ref()).map_or(0, Vec::len);
+        let n = features.or(prediction).map_or(0, <[_]>::len);
         let shared = self.row;
         let mut row = shared.clone();
         row.batch_size = Some(n as i64);
@@ -302,11 +304,11 @@ impl<'r, 'a> Mapping<'r, 'a> {
             if index > 0 {
                 row.record_id = format!("{}.{index}", shared.record_id).into();
             }
-            if let Some(features) = &features {
+            if let Some(features) = features {
                 row.features = Some(Json(features[index].into()));
                 row.feature_count = values::count(features[index]);
             }
-            if let Some(prediction) = &prediction {
+            if let Some(prediction) = prediction {
                 let output = values::output(prediction[index]);
                 row.prediction = Some(Json(prediction[index].into()));
                 row.prediction_label = output.label.or_else(|| shared.prediction_label.clone());

@@ -151,8 +151,10 @@ pub(super) fn split_model(name: &str) -> Option<(&str, &str)> {
         return None;
     }
     let (name, version) = name.split_once("/versions/").or_else(|| name.rsplit_once(':'))?;
-    let plain = !name.is_empty() && !version.is_empty() && !version.contains(['/', ' ']);
-    plain.then_some((name, version))
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '+');
+    let is_version = version.starts_with(char::is_alphanumeric) && version.chars().all(is_plain);
+    let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
+    (is_name && is_version).then_some((name, version))
 }
 
 #[cfg(test)]
@@ -196,7 +198,7 @@ mod tests {
         assert!(class_scores(r#"{"a":0.1,"b":"x"}"#).is_empty());
         assert_eq!(split_model("iris:v1"), Some(("iris", "v1")));
         assert_eq!(split_model("models/m/versions/3"), Some(("models/m", "3")));
-        for name in ["iris", "s3://x:80/m", ":v", "a:", "a: b", "ft:gpt:org"] {
+        for name in ["iris", "s3://x:80/m", ":v", "a:", "a: b", "ft:gpt:org", " :!", "a:-1"] {
             assert_eq!(split_model(name), None, "{name}");
         }
         assert_eq!(status("SUCCESS".into()), "ok");
