@@ -12,5 +12,7 @@ pub mod secret;
 pub mod sinks;
 pub mod sources;
 pub mod spool;
+pub mod store;
 pub mod telemetry;
+pub mod tiers;
 pub mod units;
