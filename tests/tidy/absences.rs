@@ -42,7 +42,7 @@ const ABSENCES: &[Absence] = &[
     },
 ];
 
-pub fn absences(file: &File, found: &mut Vec<Offence>) {
+pub(crate) fn absences(file: &File, found: &mut Vec<Offence>) {
     let Some(module) = module_of(&file.path) else { return };
     for absence in ABSENCES {
         let is_bound = match absence.modules {

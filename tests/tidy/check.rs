@@ -4,7 +4,7 @@ use super::Rule;
 use super::file::File;
 
 /// Runs one rule on one file; `expected` are the beginnings of all offences, in order.
-pub fn check(rule: Rule, path: &str, text: &str, expected: &[&str]) {
+pub(crate) fn check(rule: Rule, path: &str, text: &str, expected: &[&str]) {
     let mut found = Vec::new();
     rule(&File::new(path, text), &mut found);
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();

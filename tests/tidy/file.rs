@@ -9,9 +9,9 @@ use std::ops::Range;
 use super::lexer::Source;
 
 /// A file by its path from the repository's root, with `/`.
-pub struct File {
-    pub path: String,
-    pub source: Source,
+pub(crate) struct File {
+    pub(crate) path: String,
+    pub(crate) source: Source,
     /// The whole file is test code.
     is_test: bool,
     test_regions: Vec<Range<usize>>,
@@ -19,11 +19,11 @@ pub struct File {
 
 /// One rule broken at one place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Offence {
-    pub path: String,
+pub(crate) struct Offence {
+    pub(crate) path: String,
     /// From 1; 0 where the file as a whole offends.
-    pub line: usize,
-    pub what: String,
+    pub(crate) line: usize,
+    pub(crate) what: String,
 }
 
 impl fmt::Display for Offence {
@@ -36,13 +36,13 @@ impl fmt::Display for Offence {
 }
 
 /// A function: its name and from its `fn` to its closing brace.
-pub struct Function<'a> {
-    pub name: &'a str,
-    pub span: Range<usize>,
+pub(crate) struct Function<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) span: Range<usize>,
 }
 
 impl File {
-    pub fn new(path: &str, text: &str) -> Self {
+    pub(crate) fn new(path: &str, text: &str) -> Self {
         let source = Source::new(text);
         let test_regions = test_regions(&source);
         let is_test = path.starts_with("tests/");
@@ -50,27 +50,27 @@ impl File {
     }
 
     /// An offence at a byte of this file.
-    pub fn offence(&self, at: usize, what: impl Into<String>) -> Offence {
+    pub(crate) fn offence(&self, at: usize, what: impl Into<String>) -> Offence {
         Offence { path: self.path.clone(), line: self.source.line_of(at), what: what.into() }
     }
 
     /// An offence of the file as a whole.
-    pub fn offence_of_all(&self, what: impl Into<String>) -> Offence {
+    pub(crate) fn offence_of_all(&self, what: impl Into<String>) -> Offence {
         Offence { path: self.path.clone(), line: 0, what: what.into() }
     }
 
     /// Whether the byte at `at` is only compiled for tests.
-    pub fn is_test(&self, at: usize) -> bool {
+    pub(crate) fn is_test(&self, at: usize) -> bool {
         self.is_test || self.test_regions.iter().any(|region| region.contains(&at))
     }
 
-    pub fn is_rust(&self) -> bool {
+    pub(crate) fn is_rust(&self) -> bool {
         self.path.ends_with(".rs")
     }
 
     /// The modules that are declared for tests only and lie in files of their own: their paths
     /// without `.rs`.
-    pub fn test_modules(&self) -> Vec<String> {
+    pub(crate) fn test_modules(&self) -> Vec<String> {
         let stem = self.path.trim_end_matches(".rs");
         let folder = match stem {
             "src/lib" | "src/main" => "src",
@@ -85,7 +85,7 @@ impl File {
     }
 
     /// Takes the whole file for test code if it is, or lies in, one of the test-only modules.
-    pub fn mark_test(&mut self, modules: &[String]) {
+    pub(crate) fn mark_test(&mut self, modules: &[String]) {
         let stem = self.path.trim_end_matches(".rs");
         let is_within = |module: &String| {
             stem.strip_prefix(module.as_str())
@@ -95,7 +95,7 @@ impl File {
     }
 
     /// All functions with a body, nested ones too.
-    pub fn functions(&self) -> Vec<Function<'_>> {
+    pub(crate) fn functions(&self) -> Vec<Function<'_>> {
         let words: Vec<_> = self.source.words().collect();
         let mut functions = Vec::new();
         for pair in words.windows(2) {
@@ -112,7 +112,7 @@ impl File {
     }
 
     /// How many inline modules enclose the byte at `at`.
-    pub fn inline_depth(&self, at: usize) -> usize {
+    pub(crate) fn inline_depth(&self, at: usize) -> usize {
         let modules = self.source.words().filter(|(_, word)| *word == "mod");
         let regions = modules.filter_map(|(start, _)| match self.source.body_or_end(start)? {
             (open, b'{') => Some(open..self.source.closing(open)),

@@ -8,12 +8,12 @@ use super::file::{File, Offence};
 use super::lexer::{Source, is_word};
 
 /// The floors, from the ground. A module is one of `src/*.rs`, with what lies under it.
-pub const FLOORS: &[&[&str]] = &[
+pub(crate) const FLOORS: &[&[&str]] = &[
     &["event", "diagnostic", "units", "secret", "telemetry"],
     &["protect"],
     &["pipeline", "spool"],
     &["sources", "sinks"],
-    &["config", "deliver", "tiers"],
+    &["config", "deliver", "store", "tiers"],
     &["admin", "cli", "daemon"],
 ];
 
@@ -25,7 +25,7 @@ const SIDEWAYS: &[(&str, &str)] = &[
     ("daemon", "admin"),
 ];
 
-pub fn imports(file: &File, found: &mut Vec<Offence>) {
+pub(crate) fn imports(file: &File, found: &mut Vec<Offence>) {
     let Some(module) = module_of(&file.path) else { return };
     let Some(floor) = floor_of(module) else {
         let what = format!(
@@ -57,13 +57,13 @@ pub fn imports(file: &File, found: &mut Vec<Offence>) {
 
 /// The module that a file belongs to: `spool` for `src/spool/segment.rs`. None for the two roots
 /// and for what is not in src.
-pub fn module_of(path: &str) -> Option<&str> {
+pub(crate) fn module_of(path: &str) -> Option<&str> {
     let inside = path.strip_prefix("src/")?.strip_suffix(".rs")?;
     let module = inside.split('/').next()?;
     (!matches!(inside, "lib" | "main")).then_some(module)
 }
 
-pub fn floor_of(module: &str) -> Option<usize> {
+pub(crate) fn floor_of(module: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.contains(&module))
 }
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// What a byte of a source file belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub(crate) enum Class {
     /// Tokens and white space.
     Code,
     /// Any comment, documentation included, with its slashes.
@@ -19,20 +19,20 @@ pub enum Class {
 }
 
 /// One lexed file.
-pub struct Source {
+pub(crate) struct Source {
     /// The file as it is.
-    pub text: String,
+    pub(crate) text: String,
     /// The class of each byte of `text`.
-    pub classes: Vec<Class>,
+    pub(crate) classes: Vec<Class>,
     /// `text` with a space for each byte that is not code; newlines stay.
-    pub code: String,
+    pub(crate) code: String,
     /// Offset of the first byte of each line.
     line_starts: Vec<usize>,
 }
 
 impl Source {
     /// Lexes a file. Never fails: what is not Rust is code of some kind.
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         let classes = classify(text.as_bytes());
         let masked = text.bytes().zip(&classes).map(|(byte, class)| match (class, byte) {
             (_, b'\n') | (Class::Code, 0..=0x7f) => byte,
@@ -45,19 +45,19 @@ impl Source {
     }
 
     /// The line number (from 1) of the byte at `at`.
-    pub fn line_of(&self, at: usize) -> usize {
+    pub(crate) fn line_of(&self, at: usize) -> usize {
         self.line_starts.partition_point(|start| *start <= at)
     }
 
     /// The spans of all lines, without their newlines.
-    pub fn lines(&self) -> impl Iterator<Item = Range<usize>> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = Range<usize>> {
         let ends = self.line_starts.iter().skip(1).map(|next| next - 1);
         let lines = self.line_starts.iter().copied().zip(ends.chain([self.text.len()]));
         lines.map(|(start, end)| start..end).filter(|line| line.start < self.text.len())
     }
 
     /// The identifiers and keywords of the code, with where they stand.
-    pub fn words(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(crate) fn words(&self) -> impl Iterator<Item = (usize, &str)> {
         let mut at = 0;
         std::iter::from_fn(move || {
             let bytes = self.code.as_bytes();
@@ -73,13 +73,13 @@ impl Source {
     }
 
     /// The byte of code at or behind `at` that is not white space, and where it stands.
-    pub fn next_code(&self, at: usize) -> Option<(usize, u8)> {
+    pub(crate) fn next_code(&self, at: usize) -> Option<(usize, u8)> {
         let rest = self.code.as_bytes().iter().enumerate().skip(at);
         rest.map(|(at, byte)| (at, *byte)).find(|(_, byte)| !byte.is_ascii_whitespace())
     }
 
     /// The position of the bracket that closes the one at `open`, or the end of the file.
-    pub fn closing(&self, open: usize) -> usize {
+    pub(crate) fn closing(&self, open: usize) -> usize {
         let mut depth = 0usize;
         for (at, byte) in self.code.bytes().enumerate().skip(open) {
             match byte {
@@ -96,7 +96,7 @@ impl Source {
 
     /// The next `{` or `;` that no bracket encloses, from `at`: where an item's body begins or the
     /// item ends. A block in angle brackets (`Foo<{ N }>`) is no body.
-    pub fn body_or_end(&self, mut at: usize) -> Option<(usize, u8)> {
+    pub(crate) fn body_or_end(&self, mut at: usize) -> Option<(usize, u8)> {
         let bytes = self.code.as_bytes();
         let mut before = b' ';
         while at < bytes.len() {
@@ -116,7 +116,7 @@ impl Source {
 }
 
 /// Whether a byte may stand in an identifier.
-pub fn is_word(byte: u8) -> bool {
+pub(crate) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 

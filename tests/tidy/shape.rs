@@ -7,13 +7,13 @@ use super::file::{File, Offence};
 use super::lexer::Class;
 
 /// Lines of a file, its tests included.
-pub const FILE_LINES_MAX: usize = 600;
+pub(crate) const FILE_LINES_MAX: usize = 600;
 /// Lines of a function, from `fn` to its closing brace.
 const FUNCTION_LINES_MAX: usize = 70;
 /// Columns of a line; what lies in literals does not count, nor a line with a URL in it.
 const LINE_COLUMNS_MAX: usize = 100;
 
-pub fn file_length(file: &File, found: &mut Vec<Offence>) {
+pub(crate) fn file_length(file: &File, found: &mut Vec<Offence>) {
     let n_lines = file.source.lines().count();
     let is_source = file.is_rust() || file.path.ends_with(".py");
     if is_source && n_lines > FILE_LINES_MAX {
@@ -22,7 +22,7 @@ pub fn file_length(file: &File, found: &mut Vec<Offence>) {
     }
 }
 
-pub fn function_length(file: &File, found: &mut Vec<Offence>) {
+pub(crate) fn function_length(file: &File, found: &mut Vec<Offence>) {
     let functions = file.is_rust().then(|| file.functions()).unwrap_or_default();
     for function in functions {
         let (first, last) =
@@ -39,7 +39,7 @@ pub fn function_length(file: &File, found: &mut Vec<Offence>) {
     }
 }
 
-pub fn line_length(file: &File, found: &mut Vec<Offence>) {
+pub(crate) fn line_length(file: &File, found: &mut Vec<Offence>) {
     if !file.is_rust() {
         return;
     }
@@ -54,7 +54,7 @@ pub fn line_length(file: &File, found: &mut Vec<Offence>) {
     }
 }
 
-pub fn opening(file: &File, found: &mut Vec<Offence>) {
+pub(crate) fn opening(file: &File, found: &mut Vec<Offence>) {
     let first = file.source.text.lines().next().unwrap_or_default();
     let says = first.strip_prefix("//!").is_some_and(|text| !text.trim().is_empty());
     if file.is_rust() && !says {
@@ -63,7 +63,7 @@ pub fn opening(file: &File, found: &mut Vec<Offence>) {
     }
 }
 
-pub fn no_mod_rs(file: &File, found: &mut Vec<Offence>) {
+pub(crate) fn no_mod_rs(file: &File, found: &mut Vec<Offence>) {
     if let Some(folder) = file.path.strip_suffix("/mod.rs") {
         let what = format!("call it {folder}.rs, so that a tab and a search result say what it is");
         found.push(file.offence_of_all(what));

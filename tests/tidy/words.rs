@@ -25,7 +25,7 @@ const WAITS: &[&str] = &["sleep", "sleep_ms", "sleep_until"];
 
 const PRINTS: &[&str] = &["println", "eprintln", "print", "eprint", "dbg"];
 
-pub fn names(file: &File, found: &mut Vec<Offence>) {
+pub(crate) fn names(file: &File, found: &mut Vec<Offence>) {
     if !file.is_rust() {
         return;
     }
@@ -57,7 +57,7 @@ fn words_in(name: &str) -> impl Iterator<Item = String> {
     words.into_iter()
 }
 
-pub fn panics(file: &File, found: &mut Vec<Offence>) {
+pub(crate) fn panics(file: &File, found: &mut Vec<Offence>) {
     if !file.is_rust() {
         return;
     }
@@ -104,7 +104,7 @@ fn has_reason(source: &Source, at: usize, or_no_literal: bool) -> bool {
     }
 }
 
-pub fn markers(file: &File, found: &mut Vec<Offence>) {
+pub(crate) fn markers(file: &File, found: &mut Vec<Offence>) {
     let source = &file.source;
     for marker in MARKERS {
         for (at, _) in source.text.match_indices(marker) {
@@ -126,7 +126,7 @@ fn is_whole_word(text: &str, at: usize, len: usize) -> bool {
         && !is_part(bytes.get(at + len))
 }
 
-pub fn no_ignored_tests(file: &File, found: &mut Vec<Offence>) {
+pub(crate) fn no_ignored_tests(file: &File, found: &mut Vec<Offence>) {
     let code = &file.source.code;
     for (at, _) in code.match_indices("#[") {
         let attribute = &code[at + 2..file.source.closing(at + 1)];
@@ -144,7 +144,7 @@ pub fn no_ignored_tests(file: &File, found: &mut Vec<Offence>) {
     }
 }
 
-pub fn no_sleeping_tests(file: &File, found: &mut Vec<Offence>) {
+pub(crate) fn no_sleeping_tests(file: &File, found: &mut Vec<Offence>) {
     // A benchmark may measure an idle process.
     if !file.is_rust() || file.path.starts_with("tests/bench/") {
         return;
@@ -159,7 +159,7 @@ pub fn no_sleeping_tests(file: &File, found: &mut Vec<Offence>) {
     }
 }
 
-pub fn no_prints(file: &File, found: &mut Vec<Offence>) {
+pub(crate) fn no_prints(file: &File, found: &mut Vec<Offence>) {
     let is_library = file.path.starts_with("src/") && file.is_rust();
     let may_print = ["src/main.rs", "src/cli.rs"].contains(&file.path.as_str());
     if !is_library || may_print || file.path.starts_with("src/cli/") {
@@ -174,7 +174,7 @@ pub fn no_prints(file: &File, found: &mut Vec<Offence>) {
     }
 }
 
-pub fn no_places(file: &File, found: &mut Vec<Offence>) {
+pub(crate) fn no_places(file: &File, found: &mut Vec<Offence>) {
     for place in PLACES {
         for (at, _) in file.source.text.match_indices(place) {
             let what = format!("{place} exists on one machine only: use a relative path");
