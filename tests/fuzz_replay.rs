@@ -1,9 +1,9 @@
-//! Every parser on its corpus and on mutations of it, on stable Rust: `cargo test --test fuzz_replay`.
+//! Every parser on its corpus and on mutations of it, on stable Rust.
 //!
-//! Owns the replay of `tests/fuzz/corpus/TARGET/*` and a small seeded mutator. Bounded to seconds;
-//! `SIDEWAKE_SLOW=1` makes it minutes a target. The seed is printed; `SIDEWAKE_SEED=N` repeats a run.
-//! What fails is written to the corpus's folder, from where the next run replays it: commit it with
-//! the fix. Deliberately without coverage feedback: for that, see `tests/fuzz/Cargo.toml`.
+//! Owns the replay of `tests/fuzz/corpus/TARGET/*` and the bounds: seconds in all, or minutes a
+//! target with `SIDEWAKE_SLOW=1`. The seed is printed; `SIDEWAKE_SEED=N` repeats a run. What fails
+//! is written to the corpus's folder, from where the next run replays it: commit it with the fix.
+//! Deliberately without coverage feedback: for that, see `tests/fuzz/Cargo.toml`.
 
 #[path = "fuzz/mutate.rs"]
 mod mutate;

@@ -23,8 +23,10 @@ pub(crate) fn file_length(file: &File, found: &mut Vec<Offence>) {
 }
 
 pub(crate) fn function_length(file: &File, found: &mut Vec<Offence>) {
-    let functions = file.is_rust().then(|| file.functions()).unwrap_or_default();
-    for function in functions {
+    if !file.is_rust() {
+        return;
+    }
+    for function in file.functions() {
         let (first, last) =
             (file.source.line_of(function.span.start), file.source.line_of(function.span.end));
         let n_lines = last - first + 1;

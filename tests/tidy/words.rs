@@ -72,17 +72,18 @@ pub(crate) fn panics(file: &File, found: &mut Vec<Offence>) {
                             expect(\"BUG: …\") why it cannot be";
                 found.push(file.offence(at, what));
             }
-            "expect" | "expect_err" if is_method && is_call(source, behind) => {
-                if !has_reason(source, behind, true) {
-                    let what = "expect() outside of tests is for true invariants: \"BUG: …\"";
-                    found.push(file.offence(at, what));
-                }
+            "expect" | "expect_err"
+                if is_method && is_call(source, behind) && !has_reason(source, behind, true) =>
+            {
+                let what = "expect() outside of tests is for true invariants: \"BUG: …\"";
+                found.push(file.offence(at, what));
             }
-            "panic" | "unreachable" if source.code[behind..].starts_with('!') => {
-                if !has_reason(source, behind + 1, false) {
-                    let what = format!("{word}! outside of tests is for bugs alone: \"BUG: …\"");
-                    found.push(file.offence(at, what));
-                }
+            "panic" | "unreachable"
+                if source.code[behind..].starts_with('!')
+                    && !has_reason(source, behind + 1, false) =>
+            {
+                let what = format!("{word}! outside of tests is for bugs alone: \"BUG: …\"");
+                found.push(file.offence(at, what));
             }
             _ => {}
         }
