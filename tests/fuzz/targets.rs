@@ -14,6 +14,8 @@ pub(crate) mod frame;
 pub(crate) mod json;
 #[path = "targets/oracle.rs"]
 mod oracle;
+#[path = "targets/pipeline.rs"]
+pub(crate) mod pipeline;
 
 /// Calls the given macro with every target: its name, and its function.
 macro_rules! for_each_target {
@@ -24,6 +26,11 @@ macro_rules! for_each_target {
             json_prefilter: $crate::targets::json::prefilter_on_both_paths,
             frame: $crate::targets::frame::decode_and_encode,
             origin: $crate::targets::frame::origin,
+            time: $crate::targets::pipeline::times,
+            condition: $crate::targets::pipeline::condition,
+            line: $crate::targets::pipeline::line,
+            token: $crate::targets::pipeline::token,
+            tracestate: $crate::targets::pipeline::tracestate,
         }
     };
 }
