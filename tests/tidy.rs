@@ -23,6 +23,7 @@ mod words;
 use std::path::Path;
 
 use file::{File, Offence};
+use lexer::Class;
 
 /// Looks at one file and notes what it finds.
 pub(crate) type Rule = fn(&File, &mut Vec<Offence>);
@@ -78,6 +79,58 @@ fn the_map_is_the_table() {
         let module = pair[1].1;
         assert!(floors::floor_of(module).is_some(), "`{module}` stands on no floor");
     }
+}
+
+/// What a page or the head of a file says in backticks under one of our folders is there.
+#[test]
+fn named_files_exist() {
+    let files = files();
+    let is_there = |path: &str| {
+        let path = path.trim_end_matches('/');
+        let is_below = |file: &File| {
+            file.path
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        files.iter().any(is_below)
+    };
+    let mut missing = Vec::new();
+    for file in files.iter().filter(|file| file.path.ends_with(".md") || file.is_rust()) {
+        for path in named_paths(file) {
+            if !is_there(path) {
+                missing.push(format!("{}: `{path}`", file.path));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "named, and not there:\n{}\n", missing.join("\n"));
+}
+
+/// Paths in backticks that begin with a folder of ours and are no pattern.
+fn named_paths(file: &File) -> impl Iterator<Item = &str> {
+    const FOLDERS: [&str; 5] = ["src/", "tests/", "deploy/", "config/", ".ci/"];
+    let is_prose = |at: usize| !file.is_rust() || file.source.classes[at] == Class::Comment;
+    let quoted = file.source.text.match_indices('`').filter(move |(at, _)| is_prose(*at));
+    quoted.filter_map(|(at, _)| {
+        let path = file.source.text[at + 1..].split('`').next()?;
+        let is_plain = !path.contains([' ', '*', '<', '{', '\n', '…']);
+        // A placeholder is written in capitals.
+        let is_concrete =
+            !path.split('/').any(|part| part.len() > 1 && part == part.to_uppercase());
+        let is_ours = FOLDERS.iter().any(|folder| path.starts_with(folder));
+        (is_plain && is_concrete && is_ours).then_some(path)
+    })
+}
+
+#[test]
+fn named_paths_are_found() {
+    let text =
+        "`tests/run` and `src/a/*.rs`, `tests/fuzz/corpus/TARGET`, `serde/src/x`, `src/b.rs`";
+    let names = |path: &str, text: &str| {
+        named_paths(&File::new(path, text)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(names("README.md", text), ["tests/run", "src/b.rs"]);
+    assert_eq!(names("src/a.rs", &format!("//! {text}")), ["tests/run", "src/b.rs"]);
+    assert!(names("src/a.rs", &format!("const A: &str = \"{text}\";")).is_empty());
 }
 
 fn is_declared(lib: &File, module: &str) -> bool {
