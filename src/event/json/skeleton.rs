@@ -208,6 +208,10 @@ impl Skeleton {
         found.nested.paths.extend_from_slice(path);
         let path = (path_from, found.nested.paths.len() as u32);
         let end = walk_container::<B>(bytes, base, at, limit, path, &mut found.nested).ok()?;
+        // JSON allows a newline between elements; here it ends the line, and the rest is another's.
+        if memchr::memchr(b'\n', bytes.get(at..end)?).is_some() {
+            return None;
+        }
         if signature(&found.nested, from..found.nested.members.len()) != *expected {
             return None;
         }
@@ -424,6 +428,8 @@ mod tests {
             r#"{"a":"x","b":"y"}"#,
             r#"{"a":x,"b":[1,"y"]}"#,
             r#"{"a":"x","b":[1,"y"}"#,
+            // White space to JSON, and the end of the line to us.
+            "{\"a\":\"x\",\"b\":[1,\n\"y\"]}",
             "",
             "{",
         ] {
