@@ -100,8 +100,8 @@ fn messages_keep_the_house_rules() {
     }
 }
 
-/// Every line of every example, left out, cut off or with a value of another shape: always an answer,
-/// and one that keeps the rules.
+/// Every line of every example, left out, cut off or with a value of another shape: always an
+/// answer, and one that keeps the rules.
 #[test]
 fn mutilated_configs_get_an_answer() {
     let is_slow = std::env::var_os("SIDEWAKE_SLOW").is_some();

@@ -97,7 +97,8 @@ fn validate_goes_through_all_files() {
 
     // In CI, nothing of what a config names has to be there.
     let text = "sources: { in: { type: stdin, max_line: \"${MAX}\" } }\n\
-                sinks: { loki: { type: loki, endpoint: \"${URL}\", auth: { type: bearer, token: { file: /none } } } }\n";
+                sinks:\n  loki:\n    type: loki\n    endpoint: ${URL}\n    \
+                auth: { type: bearer, token: { file: /none } }\n";
     let files = vec![file("env.yaml", text)];
     for (no_environment, n_problems) in [(false, 3), (true, 0)] {
         let (mut out, mut err) = (Vec::new(), Vec::new());

@@ -66,7 +66,7 @@ const WORDS: [(&str, &str, &str); 18] = [
     (
         "block sequence entries",
         "an item of a list stands where none can be",
-        "Begin a list below its key: the key with \":\" on a line of its own, then \"- item\" lines.",
+        "Begin a list below its key: the key and \":\" alone on their line, then \"- item\" lines.",
     ),
     (
         "only valid inside a block",
