@@ -4,19 +4,27 @@
 //! itself: [`parse`] gives back what to print and where, and commands write to what they are
 //! handed.
 
+mod policy;
+mod run;
 mod schema;
+mod show;
 mod validate;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Echo, Overrides};
+use crate::diagnostic::Style;
 use crate::units::HumanDuration;
 
+pub use policy::policy;
+pub use run::run;
 pub use schema::schema;
+pub use show::show;
 pub use validate::validate;
 
 /// All went well.
@@ -196,6 +204,36 @@ const NOTHING_TO_RUN: &str = "\
 error: there is nothing to run: neither a config nor a command
 hint: Write: sidewake run -- python serve.py, or: sidewake run --config sidewake.yaml
 ";
+
+/// Does what the command line says; the exit code.
+///
+/// # Errors
+/// What to print instead, and the exit code.
+pub fn execute(cli: &Cli) -> Result<u8, Exit> {
+    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+    let env = crate::config::env::Process;
+    let style = Style::of_stderr();
+    let done = match &cli.command {
+        Command::Run(args) => {
+            // The daemon's threads write to both.
+            drop((out, err));
+            return run(args);
+        }
+        Command::Validate(args) => validate(args, &env, (&mut out, &mut err), style),
+        Command::Schema => schema(&mut out),
+        Command::Show(args) => show(args, &mut out, &mut err),
+        Command::Policy(args) => policy(args, &env, (&mut out, &mut err), style),
+        Command::Version => {
+            writeln!(out, "sidewake {}", env!("CARGO_PKG_VERSION")).map(|()| EXIT_OK)
+        }
+    };
+    match done {
+        Ok(code) => Ok(code),
+        // A closed pipe (`| head`) is the reader's wish, not an error.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(EXIT_OK),
+        Err(error) => Err(Exit { code: EXIT_FAILED, text: format!("error: {error}\n") }),
+    }
+}
 
 fn duration(text: &str) -> Result<HumanDuration, String> {
     text.parse().map_err(|error: crate::units::UnitError| format!("{error}. {}", error.hint))

@@ -123,6 +123,17 @@ struct Paint {
 }
 
 impl Style {
+    /// Colours where standard error is a terminal that has not asked for none.
+    #[must_use]
+    pub fn of_stderr() -> Self {
+        let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        if !wants_none && std::io::IsTerminal::is_terminal(&std::io::stderr()) {
+            Style::Coloured
+        } else {
+            Style::Plain
+        }
+    }
+
     fn paint(self) -> Paint {
         match self {
             Style::Plain => Paint { error: "", frame: "", hint: "", off: "" },

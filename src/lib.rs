@@ -89,6 +89,7 @@
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod deliver;
 pub mod diagnostic;
 pub mod event;

@@ -21,6 +21,9 @@ use crate::event::origin::Origin;
 use crate::event::record::Record;
 use crate::event::slab::Slab;
 
+/// A slab that is filled to less than this part is given back, and its lines copied out of it.
+const SPARSE: usize = 4;
+
 /// Sealed batches of one chunk, by tier.
 #[derive(Debug)]
 pub struct Sealed {
@@ -210,6 +213,10 @@ impl Outputs {
             }
         }
         slab.extend_from_slice(&tier.side);
+        if slab.len() < slab.capacity() / SPARSE {
+            // A few lines must not hold a whole slab of the pool while they wait.
+            slab = Slab::from_bytes(&slab);
+        }
         (tier.table, slab)
     }
 }

@@ -71,6 +71,8 @@ pub struct Options {
     pub tenant: Option<String>,
     /// The whole `Authorization` header, for a gateway in front of Loki.
     pub authorization: Option<Secret>,
+    /// More headers, for a gateway in front of Loki.
+    pub headers: Vec<(String, Secret)>,
     /// The tier this route serves: the label `tier`, which retention rules select on.
     pub tier: String,
     /// More labels, the same for every entry. Names are sanitised; the sink's own names win.
@@ -95,6 +97,7 @@ impl Options {
             endpoint: endpoint.to_owned(),
             tenant: None,
             authorization: None,
+            headers: Vec::new(),
             tier: tier.to_owned(),
             labels: Vec::new(),
             max_line_bytes: MAX_LINE_BYTES,
@@ -145,7 +148,11 @@ impl Sink for Loki {
             options.authorization.clone().map(|value| ("Authorization".to_owned(), value));
         Transport::Http {
             url: format!("{base}{path}"),
-            headers: tenant.into_iter().chain(authorization).collect(),
+            headers: tenant
+                .into_iter()
+                .chain(authorization)
+                .chain(options.headers.iter().cloned())
+                .collect(),
             timeout: options.timeout,
         }
     }

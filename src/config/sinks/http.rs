@@ -7,6 +7,7 @@ use reqwest::Url;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
+use crate::secret::Secret;
 use crate::units::{ByteSize, HumanDuration};
 
 use super::super::de::wrong;
@@ -149,4 +150,20 @@ impl Default for Retry {
 pub struct Tls {
     /// The only authorities (PEM) to trust, instead of the public ones that are built in.
     pub ca_file: Option<PathBuf>,
+}
+
+impl Auth {
+    /// The value of the `Authorization` header.
+    #[must_use]
+    pub fn header(&self) -> Secret {
+        use base64::Engine as _;
+        match self {
+            Auth::Basic(basic) => {
+                let pair = format!("{}:{}", basic.user, basic.password.value.expose());
+                let encoded = base64::engine::general_purpose::STANDARD.encode(pair);
+                Secret::new(format!("Basic {encoded}"))
+            }
+            Auth::Bearer(bearer) => Secret::new(format!("Bearer {}", bearer.token.value.expose())),
+        }
+    }
 }

@@ -1,0 +1,137 @@
+//! The way from a source to the spool: the pipeline of one source, on that source's thread.
+//!
+//! Owns when a source waits: for memory, and for a tier that is full and blocks. Never waits for a
+//! sink, and never on behalf of a source that cannot be read again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::event::chunk::Chunk;
+use crate::event::record::Flags;
+use crate::event::slab::{Pool, Slab};
+use crate::pipeline::{Pipeline, Plan};
+use crate::protect::outputs::Sealed;
+use crate::sources::echo::Echo;
+use crate::sources::{Intake, IntakeClosed};
+use crate::spool::{Spool, Ticket, TierId, WriterGuard};
+
+/// How long a slab is waited for before the source is told to ask again.
+const SLAB_WAIT: Duration = Duration::from_millis(20);
+
+/// The intake of one source.
+pub(super) struct Collector {
+    pipeline: Pipeline,
+    n_tiers: usize,
+    spool: Arc<Spool>,
+    pool: Arc<Pool>,
+    /// The stream whose positions the pipeline knows.
+    stream: Option<u64>,
+    /// Held while the source runs, so that syncs gather what it appends (10 ms, 1 MiB).
+    writer: Option<WriterGuard>,
+    /// The last append of each tier.
+    tickets: Vec<Option<Ticket>>,
+    echo: Option<ProtectedEcho>,
+}
+
+/// Where protected lines are repeated.
+#[derive(Clone, Debug)]
+pub(super) struct ProtectedEcho {
+    pub(super) stdout: Echo,
+    pub(super) stderr: Echo,
+}
+
+impl Collector {
+    pub(super) fn new(
+        plan: Arc<Plan>,
+        spool: Arc<Spool>,
+        pool: Arc<Pool>,
+        echo: Option<ProtectedEcho>,
+    ) -> Self {
+        let n_tiers = plan.tiers.len();
+        let mut tickets = Vec::new();
+        tickets.resize_with(n_tiers, || None);
+        let pipeline = Pipeline::new(plan);
+        Self { pipeline, n_tiers, spool, pool, stream: None, writer: None, tickets, echo }
+    }
+
+    fn tiers(&self) -> impl Iterator<Item = TierId> + use<> {
+        (0..self.n_tiers).map(|index| TierId(index as u8))
+    }
+}
+
+impl Intake for Collector {
+    fn push(&mut self, chunk: Chunk) -> Result<(), IntakeClosed> {
+        if self.stream != Some(chunk.source_key) {
+            self.stream = Some(chunk.source_key);
+            let held = |tier| self.spool.held_to(tier, chunk.source_key).unwrap_or(0);
+            self.pipeline.resume(self.tiers().map(held).collect());
+        }
+        self.writer.get_or_insert_with(|| self.spool.writer());
+        let sealed = self.pipeline.process(chunk);
+        if let Some(echo) = &self.echo {
+            echo.repeat(&sealed);
+        }
+        for Sealed { tier, batch, sampled_out } in sealed {
+            let ticket = self.spool.append(TierId(tier as u8), batch, sampled_out);
+            self.tickets[tier] = Some(ticket);
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), IntakeClosed> {
+        self.writer = None;
+        for ticket in &mut self.tickets {
+            if let Some(ticket) = ticket.take() {
+                ticket.wait().map_err(|_| IntakeClosed)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn held_to(&self, source_key: u64) -> Option<u64> {
+        // A tier that holds nothing of the stream yet wants it from its beginning; one that holds
+        // more than another skips what it has.
+        let held: Vec<Option<u64>> =
+            self.tiers().map(|tier| self.spool.held_to(tier, source_key)).collect();
+        let known: Vec<u64> = held.iter().copied().flatten().collect();
+        if known.is_empty() { None } else { known.into_iter().min() }
+    }
+
+    fn slab(&mut self, can_wait: bool) -> Option<Slab> {
+        if !can_wait {
+            let pooled = self.pool.take(Duration::ZERO);
+            return Some(pooled.unwrap_or_else(|| Slab::with_capacity(self.pool.slab_bytes())));
+        }
+        let is_full = self.tiers().any(|tier| self.spool.must_wait(tier));
+        if is_full { None } else { self.pool.take(SLAB_WAIT) }
+    }
+
+    fn forget(&mut self, source_key: u64) {
+        self.spool.forget_source(source_key);
+    }
+}
+
+impl ProtectedEcho {
+    /// Repeats the kept lines of one chunk in the order in which they came.
+    fn repeat(&self, sealed: &[Sealed]) {
+        let mut lines: Vec<(u32, bool, &[u8])> = Vec::new();
+        for part in sealed {
+            let is_stderr = part.batch.origin.stream == "stderr";
+            for event in part.batch.events() {
+                let is_stderr = is_stderr || event.record.has(Flags::STDERR);
+                lines.push((event.record.source_off, is_stderr, event.bytes));
+            }
+        }
+        lines.sort_by_key(|line| line.0);
+        for (to, wanted) in [(&self.stdout, false), (&self.stderr, true)] {
+            let mut text = Vec::new();
+            for (_, _, line) in lines.iter().filter(|line| line.1 == wanted) {
+                text.extend_from_slice(line);
+                text.push(b'\n');
+            }
+            if !text.is_empty() {
+                to.offer(&text);
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! From config to running routes: the sink of each (tier, sink) pair, its transport and its loop.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{self, Config, Tier};
+use crate::deliver::dead_letters;
+use crate::deliver::transport::{self, TransportOptions};
+use crate::deliver::{
+    DeadLetters, Frame, Frames, Options, RateLimit, RateUnit, Retry, Route, RouteStatus,
+};
+use crate::pipeline::classify::RULES;
+use crate::sinks::files::{self, Files};
+use crate::sinks::{Sink, console, loki};
+use crate::spool;
+use crate::telemetry::RouteCounters;
+
+use super::DaemonError;
+
+/// One route before it runs.
+pub(super) struct Prepared {
+    pub(super) tier_index: usize,
+    pub(super) tier: String,
+    pub(super) sink: String,
+    pub(super) counters: Arc<RouteCounters>,
+    pub(super) status: Arc<RouteStatus>,
+}
+
+/// Every route of the config, in the order of its tiers.
+pub(super) fn prepare(config: &Config) -> Vec<Prepared> {
+    let mut routes = Vec::new();
+    for (tier_index, tier) in config.tiers.iter().enumerate() {
+        for route in &tier.routes {
+            routes.push(Prepared {
+                tier_index,
+                tier: tier.name.clone(),
+                sink: route.sink.clone(),
+                counters: Arc::default(),
+                status: Arc::default(),
+            });
+        }
+    }
+    routes
+}
+
+/// Sets one route up.
+pub(super) fn connect(config: &Config, prepared: &Prepared) -> Result<Route, DaemonError> {
+    let tier = &config.tiers[prepared.tier_index];
+    let named = config.sinks.iter().find(|(name, _)| *name == prepared.sink);
+    let Some((_, sink_config)) = named else {
+        unreachable!("BUG: the config named a sink that it does not define")
+    };
+    let mut transport_options = TransportOptions {
+        idle_connections_max: 2,
+        route: format!("{}-{}", prepared.tier, prepared.sink),
+        ..TransportOptions::default()
+    };
+    let (sink, options): (Arc<dyn Sink>, Options) = match sink_config {
+        config::sinks::Sink::Loki(loki) => {
+            transport_options.ca_file = loki.tls.ca_file.clone();
+            transport_options.proxy = loki.proxy.as_ref().map(|proxy| proxy.as_str().to_owned());
+            (Arc::new(loki_sink(loki, tier)), loki_options(loki))
+        }
+        config::sinks::Sink::Files(files) => files_route(files, tier, config),
+        config::sinks::Sink::Console(console) => {
+            let format = match console.format {
+                config::sinks::ConsoleFormat::Json => console::Format::Json,
+                config::sinks::ConsoleFormat::Pretty => console::Format::Pretty,
+            };
+            let options = console::Options { tier: tier.name.clone(), format };
+            let batch_age = Duration::from_millis(100);
+            (
+                Arc::new(console::Console::new(options)),
+                Options { batch_age, concurrency: 1, ..Options::default() },
+            )
+        }
+    };
+    let client = transport::connect(&sink.transport(), &transport_options)
+        .map_err(|source| DaemonError::Sink { sink: prepared.sink.clone(), source })?;
+    let dead_letters = match &config.spool.path {
+        Some(path) => {
+            let folder = DeadLetters::folder(path, &prepared.tier, &prepared.sink);
+            DeadLetters::new(folder, dead_letters::MAX_BYTES)
+        }
+        None => DeadLetters::none(),
+    };
+    Ok(Route {
+        tier: prepared.tier.clone(),
+        sink_name: prepared.sink.clone(),
+        sink,
+        client,
+        options,
+        dead_letters,
+        counters: Arc::clone(&prepared.counters),
+        status: Arc::clone(&prepared.status),
+    })
+}
+
+fn loki_sink(loki: &config::sinks::Loki, tier: &Tier) -> loki::Loki {
+    let mut options = loki::Options::new(loki.endpoint.as_str(), &tier.name);
+    options.tenant = loki.tenant.as_ref().map(|tenant| tenant.0.clone());
+    options.authorization = loki.auth.as_ref().map(config::sinks::Auth::header);
+    options.headers =
+        loki.headers.0.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect();
+    options.labels = loki.labels.0.clone();
+    options.max_line_bytes = loki.max_line.0 as usize;
+    options.when_blocked = match loki.when_blocked {
+        config::sinks::WhenBlocked::DeadLetters => loki::WhenBlocked::DeadLetters,
+        config::sinks::WhenBlocked::Hold => loki::WhenBlocked::Hold,
+    };
+    options.compression = match loki.compression {
+        config::sinks::Compression::Snappy => loki::Compression::Snappy,
+        config::sinks::Compression::None => loki::Compression::None,
+    };
+    options.timeout = loki.timeout.0;
+    loki::Loki::new(options)
+}
+
+fn loki_options(loki: &config::sinks::Loki) -> Options {
+    let bytes_rate = loki
+        .rate
+        .bytes_per_second
+        .and_then(|size| NonZeroU32::new(u32::try_from(size.0).unwrap_or(u32::MAX)));
+    let by_events = |per_second| RateLimit { per_second, unit: RateUnit::Events };
+    let by_bytes = |per_second| RateLimit { per_second, unit: RateUnit::Bytes };
+    Options {
+        batch_bytes: loki.batch.max_bytes.0 as usize,
+        batch_age: loki.batch.max_age.0,
+        concurrency: loki.concurrency.get(),
+        retry: Retry { initial: loki.retry.initial.0, max: loki.retry.max.0, ..Retry::default() },
+        rate_limit: loki.rate.events_per_second.map(by_events).or(bytes_rate.map(by_bytes)),
+    }
+}
+
+fn files_route(
+    files: &config::sinks::Files,
+    tier: &Tier,
+    config: &Config,
+) -> (Arc<dyn Sink>, Options) {
+    let mut sink = Files::new(files.path.clone(), &tier.name);
+    match files.formats.get(&tier.name) {
+        Some(config::sinks::FileStoreFormat::Parquet) => sink.format = files::Format::Parquet,
+        Some(config::sinks::FileStoreFormat::Jsonl) => sink.format = files::Format::Lines,
+        None => {}
+    }
+    let rules = RULES.iter().map(|rule| (*rule).to_owned());
+    sink.names = Arc::new(files::Names {
+        classifier_rules: rules.collect(),
+        sampling_rules: sampling_rules(config),
+        policy: tier.name.clone(),
+    });
+    let batch_bytes = files.batch.max_bytes.map_or(sink.format.close_bytes(), |n| n.0 as usize);
+    let batch_age = files.batch.max_age.0;
+    (Arc::new(sink), Options { batch_bytes, batch_age, concurrency: 1, ..Options::default() })
+}
+
+/// Words for the numbers of `pipeline::sample::rule`.
+fn sampling_rules(config: &Config) -> Vec<String> {
+    use crate::pipeline::sample::rule;
+    let mut words = vec![String::new(); usize::from(rule::KEEP)];
+    for (number, word) in [(rule::WHOLE, "all"), (rule::RATE, "rate"), (rule::UPSTREAM, "upstream")]
+    {
+        words[usize::from(number)] = word.to_owned();
+    }
+    words.extend(config.sample.keep.iter().cloned());
+    words
+}
+
+/// The spool's cursor as delivery sees it.
+pub(super) struct SpoolFrames(pub(super) spool::Cursor);
+
+fn frame(entry: spool::Entry) -> Frame {
+    Frame { range: entry.range, batch: entry.batch }
+}
+
+impl Frames for SpoolFrames {
+    async fn next(&mut self) -> Option<Frame> {
+        self.0.next().await.map(frame)
+    }
+
+    fn try_next(&mut self) -> Option<Frame> {
+        self.0.try_next().map(frame)
+    }
+
+    fn ack(&mut self, to: u64) {
+        self.0.ack(to);
+    }
+
+    fn rewind(&mut self, to: u64) {
+        self.0.rewind(to);
+    }
+
+    fn position(&self) -> u64 {
+        self.0.position()
+    }
+}

@@ -1,0 +1,35 @@
+//! Looks at what a tier's log holds without opening the spool: for `show`, beside a running daemon.
+//!
+//! Takes no lock and writes nothing. A segment that is freed or packed meanwhile is passed over, and
+//! so is the end of one that is being written.
+
+use std::path::Path;
+
+use super::disk::os::OsDisk;
+use super::scan::{self, Depth};
+use super::segment;
+use crate::event::batch::Batch;
+use crate::protect::protected::Protected;
+
+/// Largest segment that is looked at; the spool's own are a few MiB.
+const SEGMENT_MAX: u64 = 256 << 20;
+
+/// Hands every batch of the log in the folder `tier` to `take`, oldest first.
+pub fn peek(tier: &Path, take: &mut dyn FnMut(&Batch)) {
+    let Ok(entries) = std::fs::read_dir(tier) else { return };
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    let mut segments: Vec<_> = names.filter_map(|name| segment::parse_name(&name)).collect();
+    segments.sort_unstable_by_key(|(base, _)| *base);
+    // While a segment is packed both forms are there for a moment.
+    segments.dedup_by_key(|(base, _)| *base);
+    for (base, form) in segments {
+        let path = segment::path(tier, base, form);
+        let Ok(bytes) = scan::load(&OsDisk::default(), &path, SEGMENT_MAX) else { continue };
+        let scan = scan::scan(&bytes, form, base, u64::MAX, Depth::Checksum);
+        for frame in scan.frames.iter().filter(|frame| frame.own().is_none()) {
+            if let Ok(batch) = Protected::from_frame(frame.bytes(&bytes)) {
+                take(&batch);
+            }
+        }
+    }
+}
