@@ -10,6 +10,8 @@
 
 #[path = "targets/config.rs"]
 pub(crate) mod config;
+#[path = "targets/files.rs"]
+pub(crate) mod files;
 #[path = "targets/frame.rs"]
 pub(crate) mod frame;
 #[path = "targets/json.rs"]
@@ -30,6 +32,9 @@ macro_rules! for_each_target {
             json_prefilter: $crate::targets::json::prefilter_on_both_paths,
             frame: $crate::targets::frame::decode_and_encode,
             origin: $crate::targets::frame::origin,
+            any_file: $crate::targets::files::any_file,
+            cri: $crate::targets::files::cri,
+            docker: $crate::targets::files::docker,
             time: $crate::targets::pipeline::times,
             condition: $crate::targets::pipeline::condition,
             line: $crate::targets::pipeline::line,
