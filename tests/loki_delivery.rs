@@ -314,7 +314,7 @@ async fn long_lines_are_buried() {
 async fn bodies_are_halved() {
     for limit in
         [(|limits| limits.max_body_bytes = 300) as fn(&mut support::fake_loki::Limits), |limits| {
-            limits.rate_bytes = 500
+            limits.rate_bytes = 500;
         }]
     {
         let fake = FakeLoki::start().await;
