@@ -1,1 +1,191 @@
-//! Floor 5: one file a command.
+//! Floor 5: one file a command, and the arguments of all of them.
+//!
+//! Owns the grammar of the command line, its help and its exit codes. Deliberately prints nothing
+//! itself: [`parse`] gives back what to print and where, and commands write to what they are handed.
+
+mod schema;
+mod validate;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Echo, Overrides};
+use crate::units::HumanDuration;
+
+pub use schema::schema;
+pub use validate::validate;
+
+/// All went well.
+pub const EXIT_OK: u8 = 0;
+/// Something failed at run time.
+pub const EXIT_FAILED: u8 = 1;
+/// The command line or the config is wrong: `EX_USAGE` of sysexits.h.
+pub const EXIT_USAGE: u8 = 64;
+
+/// The command line.
+#[derive(Clone, Debug, Parser, PartialEq)]
+#[command(
+    name = "sidewake",
+    version,
+    about = "Keeps what a model says: understood, protected, spooled and delivered.",
+    after_help = EXAMPLES,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sidewake run -- python serve.py            run a model; its logs go to ./sidewake-data
+  sidewake run --config sidewake.yaml        run what the config says
+  sidewake validate sidewake.yaml            check a config; shows all problems at once
+  sidewake show 7f3c9a                       everything about one request
+  sidewake policy --config sidewake.yaml     which field goes where, in which form, for how long
+
+Exit codes: 0 ok, 1 failed, 64 wrong command line or config. \"run -- COMMAND\" ends with the
+command's own code.";
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub enum Command {
+    /// Run: collect, protect, spool and deliver
+    Run(Run),
+    /// Check config files and show all problems
+    Validate(Validate),
+    /// Print the JSON Schema of the config, for editors
+    #[command(after_help = "Example:
+  sidewake schema > sidewake.schema.json
+  Then begin sidewake.yaml with:  # yaml-language-server: $schema=./sidewake.schema.json")]
+    Schema,
+    /// Find one request in all tiers of the embedded store
+    Show(Show),
+    /// Print which field goes where, in which form, for how long
+    Policy(Policy),
+    /// Print the version
+    Version,
+}
+
+/// Arguments of `run`.
+#[derive(Args, Clone, Debug, PartialEq)]
+#[command(after_help = "Examples:
+  sidewake run -- python serve.py
+  sidewake run --config /etc/sidewake/sidewake.yaml
+  sidewake run --config sidewake.yaml --echo none -- python serve.py")]
+pub struct Run {
+    /// The config file. Without one, all goes to the embedded store
+    #[arg(long, short, value_name = "FILE", required_unless_present = "model_command")]
+    pub config: Option<PathBuf>,
+    /// What to repeat of the command's output: protected, raw or none. By default raw on a terminal,
+    /// protected elsewhere
+    #[arg(long, value_name = "MODE", value_parser = echo)]
+    pub echo: Option<Echo>,
+    /// How long to go on delivering after a signal to stop
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub grace: HumanDuration,
+    /// The folder of the embedded store and the spool, where the config names none. By default
+    /// $STATE_DIRECTORY, else ./sidewake-data
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The model's command, behind two dashes
+    #[arg(last = true, value_name = "COMMAND", id = "model_command")]
+    pub command: Vec<String>,
+}
+
+impl Run {
+    /// What the command line says beside the config.
+    #[must_use]
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            command: (!self.command.is_empty()).then(|| self.command.clone()),
+            data_dir: self.data_dir.clone(),
+            echo: self.echo,
+        }
+    }
+}
+
+/// Arguments of `validate`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(after_help = "Example:
+  sidewake validate config/*.yaml
+
+Environment variables and secret files that the config names are looked up, as \"run\" would.")]
+pub struct Validate {
+    /// Config files
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
+/// Arguments of `show`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(after_help = "Example:
+  sidewake show 7f3c9a --json")]
+pub struct Show {
+    /// The request's id, as the model logged it
+    #[arg(value_name = "REQUEST_ID")]
+    pub request_id: String,
+    /// Print JSON lines
+    #[arg(long)]
+    pub json: bool,
+    /// The folder of the embedded store. By default $STATE_DIRECTORY, else ./sidewake-data
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Arguments of `policy`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(after_help = "Example:
+  sidewake policy --config sidewake.yaml")]
+pub struct Policy {
+    /// The config file. Without one, the policy of the embedded store
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Why there is nothing to run: what to print, and the exit code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// The process' exit code.
+    pub code: u8,
+    /// What to print: on standard output for code 0, else on standard error.
+    pub text: String,
+}
+
+/// Reads the command line, whose first item is the program's name.
+///
+/// # Errors
+/// Help and version (exit code 0), or what is wrong with the command line (64).
+pub fn parse<I>(argv: I) -> Result<Cli, Exit>
+where
+    I: IntoIterator,
+    I::Item: Into<OsString> + Clone,
+{
+    Cli::try_parse_from(argv).map_err(|error| {
+        let code = match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => EXIT_OK,
+            _ => EXIT_USAGE,
+        };
+        Exit { code, text: error.render().to_string() }
+    })
+}
+
+fn duration(text: &str) -> Result<HumanDuration, String> {
+    text.parse().map_err(|error: crate::units::UnitError| format!("{error}. {}", error.hint))
+}
+
+fn echo(word: &str) -> Result<Echo, String> {
+    Echo::parse(word).ok_or_else(|| format!("write one of: {}", Echo::WORDS.join(", ")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ pub mod batch;
 pub mod chunk;
 pub mod frame;
 pub mod json;
+pub mod log_range;
 pub mod origin;
 pub mod record;
 pub mod slab;
+pub mod splice;

@@ -1,1 +1,23 @@
 //! Floor 2: the pure middle: classify, sample, protect, route.
+
+pub mod aliases;
+pub mod classify;
+pub mod condition;
+mod emit;
+mod facts;
+mod fields;
+pub mod latency;
+pub mod lessons;
+mod lines_of_text;
+pub mod logfmt;
+mod meaning;
+pub mod plan;
+pub mod process;
+pub mod roles;
+pub mod rules;
+pub mod sample;
+pub mod text;
+pub mod time;
+
+pub use plan::{Plan, TierPlan};
+pub use process::Pipeline;

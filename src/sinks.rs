@@ -3,6 +3,8 @@
 //!
 //! Adding a sink is one file here and one line in the registry of `config`.
 
+pub mod files;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;

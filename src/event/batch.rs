@@ -97,7 +97,8 @@ impl<'a> Event<'a> {
     /// The position of the event in its source.
     #[must_use]
     pub fn source_position(&self) -> u64 {
-        self.batch.source_base + u64::from(self.record.source_off)
+        // Only a broken writer's frame could overflow, and reading one must not panic.
+        self.batch.source_base.saturating_add(u64::from(self.record.source_off))
     }
 
     /// The event's stable id, equal whenever the same bytes are read again.

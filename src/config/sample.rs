@@ -1,0 +1,130 @@
+//! What is kept of what, as the config says it.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer};
+
+use crate::event::record::Kind;
+use crate::units::Ratio;
+
+use super::de::wrong;
+
+/// Which events are kept. Metrics and statistics count all of them in any case.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sample {
+    /// What shares one fate. Default: request_id.
+    pub by: SampleBy,
+    /// How much is kept, by kind. Default: 100%.
+    pub rate: Rates,
+    /// Conditions under which an event is kept whatever its rate.
+    pub keep: Vec<String>,
+}
+
+/// What shares one fate.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum SampleBy {
+    /// All signals of one request.
+    #[default]
+    RequestId,
+    /// All signals of one trace.
+    TraceId,
+}
+
+/// How much is kept, by kind.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rates {
+    /// Log lines of no other kind.
+    pub application: Ratio,
+    /// Input features.
+    pub request: Ratio,
+    /// Predictions.
+    pub prediction: Ratio,
+    /// A model's life.
+    pub model: Ratio,
+    /// Data quality.
+    pub data: Ratio,
+    /// Spans.
+    pub spans: Ratio,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        let all = Ratio::ONE;
+        Self { application: all, request: all, prediction: all, model: all, data: all, spans: all }
+    }
+}
+
+impl Rates {
+    /// How much of `kind` is kept.
+    #[must_use]
+    pub fn of(&self, kind: Kind) -> Ratio {
+        match kind {
+            Kind::Application => self.application,
+            Kind::Request => self.request,
+            Kind::Prediction => self.prediction,
+            Kind::Model => self.model,
+            Kind::Data => self.data,
+        }
+    }
+}
+
+/// Own rules for the kind of an event, before the built-in ones.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Classify {
+    /// The first rule whose condition holds decides.
+    pub rules: Vec<Rule>,
+}
+
+/// A rule for the kind of an event.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// A condition, such as: logger == "drift"
+    pub when: String,
+    /// The kind of an event for which it holds.
+    pub kind: KindWord,
+}
+
+/// An event's kind, by its word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KindWord(pub Kind);
+
+/// [`Kind::ALL`] in words; serde wants them in a `static`.
+const WORDS: &[&str] = &["application", "request", "prediction", "model", "data"];
+
+impl<'de> Deserialize<'de> for KindWord {
+    fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(de)?;
+        match (Kind::parse(&word), word.as_str()) {
+            (Some(kind), _) => Ok(Self(kind)),
+            (None, "spans" | "traces" | "metrics") => Err(wrong(
+                format_args!("\"{word}\" is a signal and not a kind of log"),
+                "The tiers \"traces\" and \"metrics\" take them by themselves.",
+            )),
+            _ => Err(serde::de::Error::unknown_variant(&word, WORDS)),
+        }
+    }
+}
+
+impl JsonSchema for KindWord {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Kind".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": WORDS })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_word() {
+        assert_eq!(Kind::ALL.map(Kind::as_str), WORDS);
+    }
+}

@@ -1,0 +1,155 @@
+//! Lines that are no JSON object: understood by grammar, searched whole.
+//!
+//! Declared fields are honoured in them too, as far as text shows what is a field: the pairs of
+//! logfmt, and the members of a JSON object that stands within the line.
+
+use std::ops::Range;
+
+use crate::event::json::block::Native;
+use crate::event::json::doc::{Doc, DocBuffers};
+use crate::event::json::walk::walk;
+use crate::event::record::{Flags, NO_SPAN, Record};
+use crate::protect::context::KeyHint;
+use crate::protect::outputs::Outputs;
+use crate::protect::policy::Action;
+use crate::protect::views::Form;
+
+use super::classify;
+use super::emit::{replacer, set_id};
+use super::logfmt;
+use super::meaning::plan_edits;
+use super::process::{Pipeline, Place};
+use super::sample::Randomness;
+use super::text::{self, TextFields, TextUnderstanding};
+use super::time;
+
+impl Pipeline {
+    /// A line that is no JSON. `repaired` stands in for its bytes where those were no UTF-8.
+    pub(super) fn text_line(&mut self, place: Place, repaired: Option<&[u8]>, out: &mut Outputs) {
+        let raw = out.padded().get(place.start..place.end).unwrap_or_default();
+        let line = repaired.unwrap_or(raw);
+        let mut read = text::understand_text(line, place.observed_ns);
+        let mut inner = std::mem::take(&mut self.work.inner);
+        let object = self.adopt_object(line, &mut read, &mut inner, place.observed_ns);
+        let mut record = text_record(place, &read);
+        let tier = self.plan.tier_of(read.kind);
+        let source = out.source();
+        if !self.is_held(tier, &record, source.1) {
+            if self.is_text_kept(line, &read, &mut record, source) {
+                self.work.splice.clear();
+                if read.logfmt {
+                    self.edit_pairs(line, tier);
+                }
+                if let Some(object) = object {
+                    self.edit_object(line, object, &inner, tier);
+                }
+                let entities = self.plan.tiers[tier].policy.detect();
+                let all = (0, line.len() as u32);
+                self.search(line, all, Form::Text, KeyHint::NONE, tier, entities);
+                self.gather(tier, place, repaired, record, out);
+            } else {
+                out.sample_out(tier);
+            }
+        }
+        self.work.inner = inner;
+    }
+
+    /// Walks the JSON object within the line, if there is one, and lets it say what it knows.
+    fn adopt_object(
+        &mut self,
+        line: &[u8],
+        read: &mut TextUnderstanding,
+        inner: &mut DocBuffers,
+        observed_ns: i64,
+    ) -> Option<Range<usize>> {
+        let object = read.json.clone()?;
+        walk::<Native>(line, object.start, object.end, inner).ok()?;
+        let doc = Doc { line: line.get(object.clone())?, found: inner };
+        let understood = classify::understand(&doc, &self.plan.rules);
+        read.adopt(&doc, &understood, observed_ns);
+        Some(object)
+    }
+
+    fn is_text_kept(
+        &self,
+        line: &[u8],
+        read: &TextUnderstanding,
+        record: &mut Record,
+        source: (u64, u64),
+    ) -> bool {
+        let sampler = &self.plan.sampler;
+        if !sampler.is_sampled(read.kind) {
+            return true;
+        }
+        let keep_rule = sampler.keep_rule(&TextFields { line, text: read });
+        let text = |range: &Option<Range<usize>>| line.get(range.clone()?);
+        let position = (source.0, source.1 + u64::from(record.source_off));
+        let (trace_id, request_id) = (text(&read.trace_id), text(&read.request_id));
+        let randomness = Randomness::of_event(None, trace_id, request_id, position);
+        let decision = sampler.decide(read.kind, randomness, None, keep_rule);
+        record.threshold = decision.packed();
+        decision.keep
+    }
+
+    /// The policy's actions on the pairs of a logfmt line.
+    fn edit_pairs(&mut self, line: &[u8], tier: usize) {
+        let mut pairs = logfmt::Pairs::default();
+        pairs.read(line);
+        for pair in pairs.as_slice() {
+            let (start, end) = pair.key;
+            let key = line.get(start as usize..end as usize).unwrap_or_default();
+            let facts = self.memo.of(key, tier, &self.plan.tiers);
+            if matches!(facts.action, Action::Inspect | Action::Keep) {
+                continue;
+            }
+            let value = line.get(pair.value.0 as usize..pair.value.1 as usize).unwrap_or_default();
+            let (work, replacer) = (&mut self.work, replacer(&self.plan, tier));
+            let replacing = &mut work.replacing;
+            if facts.action == Action::Drop {
+                work.splice.replace(start, pair.value.1, |_| true);
+            } else {
+                work.splice.replace(pair.value.0, pair.value.1, |text| {
+                    replacer.plain(facts.action, value, facts.hint, replacing, text)
+                });
+            }
+        }
+    }
+
+    /// The policy's actions on the members of an object that stands within the line.
+    fn edit_object(&mut self, line: &[u8], object: Range<usize>, inner: &DocBuffers, tier: usize) {
+        let base = object.start as u32;
+        let doc = Doc { line: line.get(object).unwrap_or_default(), found: inner };
+        let mut facts = std::mem::take(&mut self.work.facts_of_text);
+        self.memo.facts_of(&doc, tier, &self.plan.tiers, &mut facts);
+        let edits = plan_edits(&doc, 0..doc.members().len(), &facts);
+        let span = |member: u16| {
+            let member = inner.members.get(usize::from(member))?;
+            Some((base + member.value.0, base + member.value.1))
+        };
+        self.planned_edits(line, &edits, span, tier);
+        self.work.facts_of_text = facts;
+    }
+}
+
+fn text_record(place: Place, read: &TextUnderstanding) -> Record {
+    let mut record = Pipeline::record(place);
+    record.kind = read.kind as u8;
+    record.rule = read.rule;
+    record.level = read.level as u8;
+    if read.logfmt {
+        record.flags |= Flags::LOGFMT;
+    }
+    if read.bad_json {
+        record.flags |= Flags::BAD_JSON;
+    }
+    let (ts_ns, flags) = time::settle(read.time, place.observed_ns);
+    record.ts_ns = ts_ns;
+    record.flags |= flags;
+    let span = |range: &Option<Range<usize>>| {
+        range.as_ref().map_or((NO_SPAN, NO_SPAN), |range| (range.start as u32, range.end as u32))
+    };
+    set_id(&mut record, span(&read.request_id));
+    record.trace_id_off = span(&read.trace_id).0;
+    record.span_id_off = span(&read.span_id).0;
+    record
+}

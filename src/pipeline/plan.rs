@@ -1,0 +1,74 @@
+//! The compiled rules that a pipeline runs by: what was config, resolved and shared by all sources.
+
+use std::sync::Arc;
+
+use crate::event::record::Kind;
+use crate::protect::policy::Policy;
+use crate::protect::pseudonym::Keyring;
+
+use super::condition::Field;
+use super::rules::Rules;
+use super::sample::Sampler;
+
+/// One tier as the pipeline sees it.
+#[derive(Debug)]
+pub struct TierPlan {
+    /// Its name in the config.
+    pub name: String,
+    /// What it does to fields.
+    pub policy: Policy,
+}
+
+/// All of it. Built once per config, never changed.
+#[derive(Debug)]
+pub struct Plan {
+    /// The tiers, in the order of the spool's.
+    pub tiers: Vec<TierPlan>,
+    /// The tier of each kind, by [`Kind`] as a number.
+    pub tier_of_kind: [usize; Kind::ALL.len()],
+    /// Own classification rules.
+    pub rules: Rules,
+    /// Rates per kind and keep rules.
+    pub sampler: Sampler,
+    /// Key material for pseudonyms, where the config has any.
+    pub keyring: Option<Arc<Keyring>>,
+    fields: Vec<Field>,
+}
+
+impl Plan {
+    /// Puts a plan together.
+    ///
+    /// # Panics
+    /// If a kind is mapped to a tier that is not there (`BUG`: the config checks it).
+    #[must_use]
+    pub fn new(
+        tiers: Vec<TierPlan>,
+        tier_of_kind: [usize; Kind::ALL.len()],
+        rules: Rules,
+        sampler: Sampler,
+        keyring: Option<Arc<Keyring>>,
+    ) -> Arc<Self> {
+        let all_there = tier_of_kind.iter().all(|&tier| tier < tiers.len());
+        assert!(all_there, "BUG: a kind is routed to a tier that does not exist");
+        let keep = sampler.keep_rules().iter().flat_map(|condition| condition.fields());
+        let mut fields: Vec<Field> = Vec::new();
+        for field in keep.chain(rules.fields()) {
+            if !fields.contains(field) {
+                fields.push(field.clone());
+            }
+        }
+        Arc::new(Self { tiers, tier_of_kind, rules, sampler, keyring, fields })
+    }
+
+    /// The tier of events of `kind`.
+    #[must_use]
+    pub fn tier_of(&self, kind: Kind) -> usize {
+        self.tier_of_kind[kind as usize]
+    }
+
+    /// Every field that a keep rule or an own rule looks at, once each.
+    #[must_use]
+    pub fn fields(&self) -> &[Field] {
+        &self.fields
+    }
+}

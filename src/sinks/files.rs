@@ -1,0 +1,135 @@
+//! The embedded store: telemetry as local files by tier and day, in formats that the tools people
+//! have can read. Predictions become Parquet, one typed row each; every other tier becomes JSON
+//! lines. Owns the two encodings and the names of the files. Deliberately does not enforce
+//! retention (`tiers`), read anything back (`store`) or decide when a file closes (`deliver`, by
+//! [`CLOSE_AGE`] and [`Format::close_bytes`]).
+//!
+//! ```text
+//! <root>/<tier>/<yyyy-mm-dd>/<from>-<to>.parquet     from, to: 16 hex digits, positions in the
+//! <root>/<tier>/<yyyy-mm-dd>/<from>-<to>.jsonl       tier's log, so that a repeat overwrites
+//! itself <root>/<tier>/<yyyy-mm-dd>/.<from>-<to>.jsonl.tmp  while it is written; see `place`
+//! ```
+//!
+//! # Why
+//! A body is one file and a file has one day: the UTC day on which the first event of the batch was
+//! *observed*. That day is in the spool with the batch, so a repeat after a crash finds the same
+//! folder; the event's own time would let one wrong clock open a folder in 1970, which retention
+//! would remove at once. A late event therefore lies in the folder of the day it arrived, and
+//! is kept for the tier's retention from that day on.
+
+pub mod json;
+pub mod name;
+pub mod place;
+pub mod row;
+
+mod group;
+mod lines;
+mod parquet;
+mod table;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::sinks::{Encoder, Response, Sink, Transport, Verdict};
+
+/// A file closes when its first event is this old (design, section 5).
+pub const CLOSE_AGE: Duration = Duration::from_secs(60);
+
+/// The longest event that a file takes; longer ones are refused as `line_too_long`.
+pub const LINE_BYTES_MAX: usize = 16 << 20;
+
+/// How a tier's events are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One typed row per prediction, columns as [`row::Row`].
+    Parquet,
+    /// One JSON object per event, see [`lines`](self#json-lines).
+    Lines,
+}
+
+impl Format {
+    /// The format of the tier with this name: Parquet where predictions go, JSON lines elsewhere.
+    #[must_use]
+    pub fn of_tier(tier: &str) -> Self {
+        if tier == "prediction_logs" { Format::Parquet } else { Format::Lines }
+    }
+
+    /// A file closes at this many bytes, as [`Encoder::len`] counts them.
+    ///
+    /// Parquet counts its *input* (16 MiB, design, section 5), of which it holds about a tenth.
+    /// JSON lines are held as they will be written until they are sent, so they close earlier.
+    #[must_use]
+    pub fn close_bytes(self) -> usize {
+        match self {
+            Format::Parquet => 16 << 20,
+            Format::Lines => 4 << 20,
+        }
+    }
+
+    /// The end of the file's name.
+    #[must_use]
+    pub fn extension(self) -> &'static str {
+        match self {
+            Format::Parquet => "parquet",
+            Format::Lines => "jsonl",
+        }
+    }
+}
+
+/// Words for the numbers in a record, which the rows carry; config knows them.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// By [`crate::event::record::Record::rule`]; rule 0 has no name.
+    pub classifier_rules: Vec<String>,
+    /// By [`crate::event::record::Record::sampling_rule`].
+    pub sampling_rules: Vec<String>,
+    /// Name or digest of the tier's policy; empty where there is none.
+    pub policy: String,
+}
+
+/// What one route to the embedded store needs to know. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The store's folder (`./sidewake-data`).
+    pub root: PathBuf,
+    /// The tier, which is the name of its folder.
+    pub tier: Arc<str>,
+    /// How its events are written.
+    pub format: Format,
+    /// See [`Names`].
+    pub names: Arc<Names>,
+}
+
+impl Files {
+    /// The route of `tier` into the store at `root`, in the tier's default format.
+    #[must_use]
+    pub fn new(root: PathBuf, tier: &str) -> Self {
+        let format = Format::of_tier(tier);
+        Self { root, tier: tier.into(), format, names: Arc::default() }
+    }
+}
+
+impl Sink for Files {
+    fn encoder(&self) -> Box<dyn Encoder> {
+        match self.format {
+            Format::Parquet => {
+                Box::new(parquet::Predictions::new(self.tier.clone(), self.names.clone()))
+            }
+            Format::Lines => Box::new(lines::Lines::new(self.tier.clone())),
+        }
+    }
+
+    /// The file transport answers 201 for a file in place and 507 (insufficient storage) for one
+    /// that could not be put there; a full disk may be emptied, so everything else is tried again.
+    fn judge(&self, response: &Response<'_>) -> Verdict {
+        match response.status {
+            200..=299 => Verdict::Delivered,
+            _ => Verdict::Retry { reason: String::from_utf8_lossy(response.body).into_owned() },
+        }
+    }
+
+    fn transport(&self) -> Transport {
+        Transport::File { root: self.root.clone() }
+    }
+}

@@ -1,0 +1,287 @@
+//! One prediction as a typed row, and the list of the table's columns: the fields of [`Row`] in
+//! their order are the columns of the embedded store and of the BigQuery table alike. How an event
+//! becomes rows is [`build`]; which names of which framework fill which column is [`alias`].
+
+pub mod alias;
+pub mod build;
+mod columns;
+mod logfmt;
+mod mapping;
+mod members;
+mod values;
+
+use std::borrow::Cow;
+
+use super::group::{Element, Field, Group, Store};
+use super::table::{Leaf, Shape};
+
+/// JSON text as it stood in the event, numbers to the byte.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Json<'a>(pub Cow<'a, str>);
+
+/// Microseconds since 1970, UTC.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Micros(pub i64);
+
+/// One class and its score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassScore<'a> {
+    /// The class; its position where the source names none.
+    pub label: Cow<'a, str>,
+    /// Its score.
+    pub score: f64,
+}
+
+/// One feature flag of the serving code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FeatureFlag<'a> {
+    /// The flag's name.
+    pub key: Cow<'a, str>,
+    /// The variant that served this request.
+    pub variant: Cow<'a, str>,
+}
+
+/// What protection changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redaction<'a> {
+    /// The field; none where only the line as a whole is known to have been changed.
+    pub path: Option<Cow<'a, str>>,
+    /// What was found there.
+    pub entity: Option<Cow<'a, str>>,
+    /// What was done.
+    pub action: Cow<'a, str>,
+    /// How often.
+    pub n: Option<i64>,
+}
+
+/// A text column that is never null.
+pub type Text<'a> = Cow<'a, str>;
+/// A text column.
+pub type MaybeText<'a> = Option<Cow<'a, str>>;
+
+/// Declares the row, its schema and the order in which its fields reach their columns at once, so
+/// that the three cannot drift apart.
+macro_rules! table {
+    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty,)+) => {
+        /// One row of the predictions table (`reference/ml.md` 2.1; one per model output row).
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct Row<'a> { $($(#[doc = $doc])+ pub $name: $type,)+ }
+
+        impl<'a> Row<'a> {
+            /// The columns in their order.
+            pub(super) const SHAPES: [(&'static str, Shape); [$(stringify!($name)),+].len()] =
+                [$((stringify!($name), <$type as Field>::SHAPE)),+];
+
+            /// Adds the row to the columns.
+            pub(super) fn append(&self, group: &mut Group) {
+                let mut leaf = 0;
+                $(
+                    self.$name.append(group, leaf);
+                    leaf += const { n_leaves(<$type as Field>::SHAPE) };
+                )+
+                let _ = leaf;
+            }
+        }
+    };
+}
+
+const fn n_leaves(shape: Shape) -> usize {
+    match shape {
+        Shape::Leaf(..) | Shape::List(_) => 1,
+        Shape::Structs(members) => members.len(),
+    }
+}
+
+table! {
+    /// Stable id of the event, with `.<row_index>` for the later rows of a batch: the dedupe key.
+    record_id: Text<'a>,
+    /// The request; the record id where the event names none.
+    request_id: Text<'a>,
+    /// Position within the batch of this request.
+    row_index: i64,
+    /// Rows of the request, where the event is a batch.
+    batch_size: Option<i64>,
+    /// The key that supplied the request id, or `generated`.
+    request_id_source: MaybeText<'a>,
+    /// The id that the caller gave.
+    client_request_id: MaybeText<'a>,
+    /// The request that caused this one.
+    parent_request_id: MaybeText<'a>,
+    /// Session or conversation.
+    session_id: MaybeText<'a>,
+    /// 32 hex digits.
+    trace_id: MaybeText<'a>,
+    /// 16 hex digits.
+    span_id: MaybeText<'a>,
+    /// When it happened.
+    event_ts: Micros,
+    /// When the request came in, where the event tells.
+    request_ts: Option<Micros>,
+    /// When the answer went out, where the event tells.
+    response_ts: Option<Micros>,
+    /// When the event was read.
+    ingest_ts: Micros,
+    /// `event`, `observed` or `clamped`.
+    ts_source: MaybeText<'a>,
+    /// `prediction` (with its features), `request_only`, `prediction_only`, `error`; for other
+    /// kinds that a rule sent here, the kind.
+    record_kind: Text<'a>,
+    /// The serving framework.
+    framework: MaybeText<'a>,
+    /// The rule that classified the event.
+    classifier_rule: MaybeText<'a>,
+    /// `service.name`.
+    service: MaybeText<'a>,
+    /// `k8s.namespace.name`.
+    namespace: MaybeText<'a>,
+    /// `k8s.pod.name`.
+    pod: MaybeText<'a>,
+    /// Endpoint that was called.
+    endpoint: MaybeText<'a>,
+    /// Traffic variant (canary, A/B).
+    variant: MaybeText<'a>,
+    /// HTTP route.
+    route: MaybeText<'a>,
+    /// The model; the service where the event names none, else `unknown`.
+    model_name: Text<'a>,
+    /// Its version.
+    model_version: MaybeText<'a>,
+    /// Digest of its artefact.
+    model_digest: MaybeText<'a>,
+    /// Where its artefact lies.
+    model_uri: MaybeText<'a>,
+    /// Hash of the feature names and types.
+    feature_schema_hash: MaybeText<'a>,
+    /// `service.version`, or what the event says.
+    code_version: MaybeText<'a>,
+    /// `ok`, `error`, or the source's own word where it is neither.
+    status: Text<'a>,
+    /// HTTP or gRPC status.
+    status_code: Option<i64>,
+    /// Class of the error.
+    error_type: MaybeText<'a>,
+    /// Its message.
+    error_message: MaybeText<'a>,
+    /// Whole latency.
+    latency_ms: Option<f64>,
+    /// Waiting for a worker.
+    queue_ms: Option<f64>,
+    /// Preparing the input.
+    preprocess_ms: Option<f64>,
+    /// In the model.
+    inference_ms: Option<f64>,
+    /// Preparing the output.
+    postprocess_ms: Option<f64>,
+    /// Time to first token.
+    ttft_ms: Option<f64>,
+    /// Input features as logged.
+    features: Option<Json<'a>>,
+    /// Features that the model saw.
+    feature_count: Option<i64>,
+    /// Whether `features` holds all of them.
+    features_complete: Option<bool>,
+    /// Keyed hash of the features before redaction.
+    features_hmac: MaybeText<'a>,
+    /// Content type of the payload.
+    content_type: MaybeText<'a>,
+    /// Size of the payload.
+    payload_bytes: Option<i64>,
+    /// Where a payload lies that was too large for the row.
+    payload_uri: MaybeText<'a>,
+    /// Its digest.
+    payload_sha256: MaybeText<'a>,
+    /// Output as logged.
+    prediction: Option<Json<'a>>,
+    /// The predicted class.
+    prediction_label: MaybeText<'a>,
+    /// The predicted number.
+    prediction_value: Option<f64>,
+    /// Confidence of the prediction.
+    confidence: Option<f64>,
+    /// Scores of all classes.
+    class_scores: Vec<ClassScore<'a>>,
+    /// Outlier score.
+    outlier_score: Option<f64>,
+    /// Outlier verdict.
+    is_outlier: Option<bool>,
+    /// Explanation (attributions) as logged.
+    explanation: Option<Json<'a>>,
+    /// Tokens in.
+    input_tokens: Option<i64>,
+    /// Tokens out.
+    output_tokens: Option<i64>,
+    /// Why generation ended.
+    finish_reasons: Vec<Cow<'a, str>>,
+    /// Flags of the serving code.
+    feature_flags: Vec<FeatureFlag<'a>>,
+    /// Inclusion probability in (0, 1].
+    sample_probability: f64,
+    /// Its inverse: `SUM(sample_weight)` estimates the number of all events.
+    sample_weight: f64,
+    /// The sampling rule that kept the event.
+    sample_rule: MaybeText<'a>,
+    /// Its stratum.
+    stratum: MaybeText<'a>,
+    /// OpenTelemetry `th`.
+    sample_threshold: MaybeText<'a>,
+    /// OpenTelemetry `rv`.
+    sample_randomness: MaybeText<'a>,
+    /// What the source had kept of before it came here.
+    upstream_probability: Option<f64>,
+    /// The policy that protected the row.
+    redaction_policy: MaybeText<'a>,
+    /// The pseudonym key's id.
+    redaction_key_id: MaybeText<'a>,
+    /// What protection changed.
+    redactions: Vec<Redaction<'a>>,
+    /// Declared features that are missing.
+    missing_features: Option<i64>,
+    /// Features of another type than declared.
+    type_mismatches: Option<i64>,
+    /// Features outside their range.
+    out_of_range: Option<i64>,
+    /// Categories never seen in training.
+    unseen_categories: Option<i64>,
+    /// `exact`, `sampled_features`, `truncated` or `none`; null where only the policy could tell.
+    replayable: MaybeText<'a>,
+    /// What went wrong on the way here, in stable words.
+    logging_errors: Vec<Cow<'a, str>>,
+    /// Every member of the event that is in no other column.
+    attributes: Option<Json<'a>>,
+}
+
+impl Element for ClassScore<'_> {
+    const LIST: Shape =
+        Shape::Structs(&[("label", Leaf::Text, false), ("score", Leaf::Double, false)]);
+
+    fn each(&self, put: &mut dyn FnMut(usize, Option<&dyn Store>)) {
+        put(0, Some(&self.label));
+        put(1, Some(&self.score));
+    }
+}
+
+impl Element for FeatureFlag<'_> {
+    const LIST: Shape =
+        Shape::Structs(&[("key", Leaf::Text, false), ("variant", Leaf::Text, false)]);
+
+    fn each(&self, put: &mut dyn FnMut(usize, Option<&dyn Store>)) {
+        put(0, Some(&self.key));
+        put(1, Some(&self.variant));
+    }
+}
+
+impl Element for Redaction<'_> {
+    const LIST: Shape = Shape::Structs(&[
+        ("path", Leaf::Text, true),
+        ("entity", Leaf::Text, true),
+        ("action", Leaf::Text, false),
+        ("n", Leaf::Integer, true),
+    ]);
+
+    fn each(&self, put: &mut dyn FnMut(usize, Option<&dyn Store>)) {
+        put(0, self.path.as_ref().map(|text| text as &dyn Store));
+        put(1, self.entity.as_ref().map(|text| text as &dyn Store));
+        put(2, Some(&self.action));
+        put(3, self.n.as_ref().map(|n| n as &dyn Store));
+    }
+}

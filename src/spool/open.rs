@@ -1,0 +1,150 @@
+//! Puts the spool together from what recovery found.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use crate::telemetry::DropReason;
+
+use super::cursor_file::CursorFile;
+use super::disk::Disk;
+use super::log::Log;
+use super::options::{Options, TierOptions};
+use super::reader::FrameReader;
+use super::recovery::{Recovered, TierReport, recover};
+use super::route::Route;
+use super::segment::Segment;
+use super::tail::Tail;
+use super::tier::{State, Tier};
+use super::{RecoveryReport, SpoolError};
+
+/// Recovers every tier below `root`.
+pub(super) fn open_tiers(
+    disk: &Arc<dyn Disk>,
+    root: &Path,
+    mut options: Options,
+) -> Result<(Vec<Log>, RecoveryReport), SpoolError> {
+    disk.create_dir(root).map_err(|error| SpoolError::disk("create", root, &error))?;
+    let lock = root.join("lock");
+    match disk.lock(&lock) {
+        Ok(true) => {}
+        Ok(false) => return Err(SpoolError::Locked(root.display().to_string())),
+        Err(error) => return Err(SpoolError::disk("lock", &lock, &error)),
+    }
+    let mut report = RecoveryReport::default();
+    let mut logs = Vec::with_capacity(options.tiers.len());
+    for tier in std::mem::take(&mut options.tiers) {
+        let (log, found) = open_tier(disk, root, &options, tier)?;
+        tell(&found);
+        report.tiers.push(found);
+        logs.push(log);
+    }
+    let listed = disk.list(root).unwrap_or_default();
+    let known = |name: &str| logs.iter().any(|log: &Log| log.tier.name == name);
+    let strangers = listed.into_iter().filter(|entry| entry.is_dir && !known(&entry.name));
+    report.strangers.extend(strangers.map(|entry| entry.name));
+    Ok((logs, report))
+}
+
+fn open_tier(
+    disk: &Arc<dyn Disk>,
+    root: &Path,
+    options: &Options,
+    tier: TierOptions,
+) -> Result<(Log, TierReport), SpoolError> {
+    let dir = root.join(&tier.name);
+    let bytes_max = options.tier_bytes(&tier);
+    let mut recovered = recover(&**disk, &dir, &tier.name)?;
+    let (mut cursor_file, positions) = CursorFile::load(disk, &dir);
+    recovered.report.cursors_lost = positions.is_none();
+    let mut positions = positions.unwrap_or_default();
+    // Sinks may have named what they wrote by positions: none is ever given out again.
+    let known_ends = positions.routes.iter().map(|(_, position)| *position);
+    let end = known_ends.chain([recovered.end(), positions.log_end]).max().unwrap_or(0);
+    let mut routes = Vec::with_capacity(tier.routes.len());
+    for route in tier.routes {
+        let known = positions.routes.iter().position(|(sink, _)| *sink == route.sink);
+        let stored = known.map_or(0, |index| positions.routes.swap_remove(index).1);
+        let (position, unread) = place(&**disk, &dir, &recovered, stored, end);
+        let lost = recovered.report.quarantined.iter().filter(|bad| bad.from >= stored);
+        let lost: u64 = lost.map(|bad| bad.n_events).sum();
+        route.counters.events_in.add(lost);
+        route.counters.dropped(DropReason::Quarantined).add(lost);
+        routes.push(Route::new(route, position, unread));
+    }
+    cursor_file.keep(positions.routes);
+    let report = recovered.report.clone();
+    let mut state = state(recovered, routes, end, options.tail_bytes);
+    state.settle();
+    let tier = Tier {
+        name: tier.name,
+        dir,
+        disk: Arc::clone(disk),
+        bytes_max,
+        segment_bytes: options.segment_bytes.min(bytes_max / 4),
+        pending_bytes_max: options.pending_bytes,
+        retention_ns: i64::try_from(tier.retention.as_nanos()).unwrap_or(i64::MAX),
+        state: Mutex::new(state),
+    };
+    Ok((Log::new(Arc::new(tier), cursor_file), report))
+}
+
+fn state(recovered: Recovered, routes: Vec<Route>, end: u64, tail_bytes: usize) -> State {
+    State {
+        durable: end,
+        data_end: recovered.data_end(),
+        tail: Tail::new(tail_bytes),
+        routes,
+        n_quarantined: recovered.report.quarantined.len() as u64,
+        segments: recovered.segments,
+        sources: recovered.sources,
+        pending: std::collections::VecDeque::new(),
+        pending_bytes: 0,
+        stuck: None,
+        damaged: Vec::new(),
+        last_error: recovered.report.errors.last().cloned(),
+        closed: false,
+        ended: false,
+        moved: false,
+    }
+}
+
+/// Where a cursor that stood at `stored` goes on, at a frame's beginning, and the events from there.
+fn place(disk: &dyn Disk, dir: &Path, recovered: &Recovered, stored: u64, end: u64) -> (u64, u64) {
+    let segments = &recovered.segments;
+    let index = segments.partition_point(|segment| segment.end <= stored);
+    let Some(segment) = segments.get(index) else { return (end, 0) };
+    let behind: u64 = segments.iter().skip(index + 1).map(|segment| segment.n_events).sum();
+    if stored <= segment.base {
+        return (segment.base, segment.n_events + behind);
+    }
+    let (position, passed) = walk(disk, dir, segment, stored);
+    (position, segment.n_events.saturating_sub(passed) + behind)
+}
+
+fn walk(disk: &dyn Disk, dir: &Path, segment: &Segment, position: u64) -> (u64, u64) {
+    let Ok(mut reader) = FrameReader::open(disk, dir, segment) else { return (segment.base, 0) };
+    // On damage it stops where that begins; the first read there meets it again.
+    match reader.skip_to(position, segment.end) {
+        Ok(passed) => (reader.position(), passed),
+        Err(_) => (segment.base, 0),
+    }
+}
+
+/// Says in our own log what recovery found, without any of its content.
+fn tell(report: &TierReport) {
+    let TierReport { tier, n_segments, n_events, torn_bytes, .. } = report;
+    tracing::info!(tier, n_segments, n_events, torn_bytes, "opened the spool");
+    for bad in &report.quarantined {
+        let (file, from, n_bytes, reason) = (&bad.file, bad.from, bad.n_bytes, &bad.reason);
+        tracing::error!(tier, file, from, n_bytes, reason, "cannot read part of the spool");
+    }
+    for gap in &report.missing {
+        tracing::error!(tier, from = gap.from, to = gap.to, "a segment of the spool is missing");
+    }
+    if report.cursors_lost {
+        tracing::warn!(tier, "the positions of its sinks are unreadable: all is sent again");
+    }
+    for error in &report.errors {
+        tracing::warn!(tier, %error, "could not recover all at once");
+    }
+}

@@ -1,0 +1,295 @@
+//! Opens a tier's folder after whatever happened to it.
+//!
+//! 1. Unfinished files (`*.tmp`) go; of a segment that is there raw and packed, the packed one
+//!    stays if it ends in its footer.
+//! 2. A segment that is not the last was synced before the next one began. Its footer is trusted;
+//!    without one it is read whole, and what is damaged in it is quarantined. What stands behind
+//!    the next one's base does not count.
+//! 3. The last segment is read whole. Damage in front of its last mark is quarantined. At the first
+//!    damage behind it the log ends: nothing there was ever acknowledged. The file is cut there;
+//!    if sound frames lie behind the cut, their bytes are kept in quarantine.
+//! 4. Source positions are read from the last snapshot and the frames behind it.
+//!
+//! Only the last segment and the footers are read: a spool of a gigabyte opens in milliseconds.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{self, IoSlice};
+use std::path::Path;
+
+use crate::event::log_range::LogRange;
+
+use super::disk::Disk;
+use super::error::SpoolError;
+use super::mark::{self, FOOTER_LEN, OwnKind, SourceEnd};
+use super::salvage::{self, Quarantined, Salvaged};
+use super::scan::{self, Depth, Scan};
+use super::segment::{self, Form, Segment};
+use super::sources::Sources;
+
+/// What was found when the spool was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryReport {
+    /// One entry a tier, in the order of the options.
+    pub tiers: Vec<TierReport>,
+    /// Folders that look like tiers and are in no config; they are left alone.
+    pub strangers: Vec<String>,
+}
+
+/// What was found of one tier.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TierReport {
+    /// The tier's name.
+    pub tier: String,
+    /// Segments found.
+    pub n_segments: usize,
+    /// Bytes of their files.
+    pub n_bytes: u64,
+    /// Events in them, passed by cursors or not.
+    pub n_events: u64,
+    /// Bytes cut off the end: torn writes that were never acknowledged.
+    pub torn_bytes: u64,
+    /// What could not be read.
+    pub quarantined: Vec<Quarantined>,
+    /// Positions that no segment holds though segments lie behind them, and no quarantine explains.
+    pub missing: Vec<LogRange>,
+    /// Both copies of the routes' positions were unreadable: all sinks begin at the oldest frame.
+    pub cursors_lost: bool,
+    /// What the disk refused meanwhile.
+    pub errors: Vec<SpoolError>,
+}
+
+/// A tier's log as found.
+#[derive(Debug, Default)]
+pub(super) struct Recovered {
+    pub(super) segments: VecDeque<Segment>,
+    pub(super) sources: Sources,
+    pub(super) report: TierReport,
+}
+
+impl Recovered {
+    /// Position behind the last frame.
+    pub(super) fn end(&self) -> u64 {
+        self.segments.back().map_or(0, |segment| segment.end)
+    }
+
+    /// A position at or behind the end of the last frame with events.
+    pub(super) fn data_end(&self) -> u64 {
+        let with_events = self.segments.iter().rev().find(|segment| segment.n_events > 0);
+        with_events.map_or(0, |segment| segment.end)
+    }
+}
+
+/// Opens the tier `name` in `dir`.
+///
+/// # Errors
+/// Only when the folder cannot be made or listed.
+pub(super) fn recover(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Recovered, SpoolError> {
+    disk.create_dir(dir).map_err(|error| SpoolError::disk("create", dir, &error))?;
+    let listed = disk.list(dir).map_err(|error| SpoolError::disk("list", dir, &error))?;
+    let mut recovery = Recovery { disk, dir, out: Recovered::default() };
+    recovery.out.report.tier = name.to_owned();
+    let mut files: BTreeMap<u64, Vec<Form>> = BTreeMap::new();
+    let mut quarantines = Vec::new();
+    for entry in listed.iter().filter(|entry| !entry.is_dir) {
+        if entry.name.ends_with(".tmp") {
+            recovery.note("remove", &dir.join(&entry.name), disk.remove(&dir.join(&entry.name)));
+        } else if let Some((base, form)) = segment::parse_name(&entry.name) {
+            files.entry(base).or_default().push(form);
+        } else if entry.name.ends_with(".quarantine") {
+            let from = entry.name.get(..16).and_then(|hex| u64::from_str_radix(hex, 16).ok());
+            quarantines.extend(from);
+        }
+    }
+    let bases: Vec<u64> = files.keys().copied().collect();
+    for (index, (base, forms)) in files.into_iter().enumerate() {
+        let form = recovery.choose(base, &forms);
+        match bases.get(index + 1) {
+            Some(next) => recovery.sealed(base, form, *next),
+            None => recovery.last(base, form),
+        }
+    }
+    quarantines.extend(recovery.out.report.quarantined.iter().map(|bad| bad.from));
+    recovery.find_missing(&quarantines);
+    recovery.find_sources();
+    let report = &mut recovery.out.report;
+    report.n_segments = recovery.out.segments.len();
+    report.n_bytes = recovery.out.segments.iter().map(|segment| segment.stored_bytes).sum();
+    report.n_events = recovery.out.segments.iter().map(|segment| segment.n_events).sum();
+    Ok(recovery.out)
+}
+
+struct Recovery<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    out: Recovered,
+}
+
+impl Recovery<'_> {
+    /// Takes note of a refusal that recovery can live with.
+    fn note<T>(&mut self, op: &'static str, path: &Path, result: io::Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.out.report.errors.push(SpoolError::disk(op, path, &error));
+                None
+            }
+        }
+    }
+
+    /// Of a segment that is there twice (a crash while it was packed) one goes.
+    fn choose(&mut self, base: u64, forms: &[Form]) -> Form {
+        let [only] = forms else {
+            let packed = self.footer(base, Form::Packed, u64::MAX).is_some();
+            let (stays, goes) =
+                if packed { (Form::Packed, Form::Raw) } else { (Form::Raw, Form::Packed) };
+            let path = segment::path(self.dir, base, goes);
+            self.note("remove", &path, self.disk.remove(&path));
+            return stays;
+        };
+        *only
+    }
+
+    /// The segment at `base` as its footer describes it, if that stands where it should.
+    fn footer(&self, base: u64, form: Form, limit: u64) -> Option<Segment> {
+        let file = self.disk.open(&segment::path(self.dir, base, form)).ok()?;
+        let stored_bytes = file.len().ok()?;
+        let offset = stored_bytes.checked_sub(FOOTER_LEN as u64)?;
+        let mut bytes = [0; FOOTER_LEN];
+        file.read_at(offset, &mut bytes).ok()?;
+        let footer = mark::read_footer(&bytes)?;
+        let end = footer.at + FOOTER_LEN as u64;
+        let in_place = form == Form::Packed || footer.at == base + offset;
+        (footer.base == base && in_place && end <= limit).then_some(Segment {
+            end,
+            n_events: footer.n_events,
+            oldest_ns: footer.oldest_ns,
+            newest_ns: footer.newest_ns,
+            stored_bytes,
+            ..Segment::empty(base, form)
+        })
+    }
+
+    fn sealed(&mut self, base: u64, form: Form, limit: u64) {
+        if let Some(segment) = self.footer(base, form, limit) {
+            self.out.segments.push_back(segment);
+            return;
+        }
+        let len_max = if form == Form::Raw { limit - base } else { u64::MAX };
+        let Some((bytes, scan)) = self.scan(base, form, len_max, limit) else { return };
+        self.take(base, form, &bytes, &scan);
+    }
+
+    fn last(&mut self, base: u64, form: Form) {
+        let Some((mut bytes, mut scan)) = self.scan(base, form, u64::MAX, u64::MAX) else { return };
+        let proof = scan.last_proof();
+        let unproven = |bad: &scan::Damage| proof.is_none_or(|proof| bad.from > proof);
+        let torn = scan.damage.iter().position(unproven);
+        if let Some(torn) = torn {
+            let cut = scan.damage[torn];
+            let whole = scan.frames.len();
+            scan.frames.retain(|frame| frame.offset < cut.start);
+            scan.damage.truncate(torn);
+            if scan.frames.len() < whole {
+                self.keep_unsynced(cut.from, &bytes[cut.start..]);
+            }
+            self.out.report.torn_bytes += (bytes.len() - cut.start) as u64;
+            bytes.truncate(cut.start);
+            self.cut(base, form, cut.start as u64);
+        }
+        self.take(base, form, &bytes, &scan);
+        // What stands only in the page cache must not be shown to a sink before it is durable.
+        let path = segment::path(self.dir, base, form);
+        if let Ok(file) = self.disk.open(&path) {
+            self.note("sync", &path, file.sync());
+        }
+        self.note("sync", self.dir, self.disk.sync_dir(self.dir));
+    }
+
+    fn scan(&mut self, base: u64, form: Form, len: u64, limit: u64) -> Option<(Vec<u8>, Scan)> {
+        let path = segment::path(self.dir, base, form);
+        let bytes = self.note("read", &path, scan::load(self.disk, &path, len))?;
+        let scan = scan::scan(&bytes, form, base, limit, Depth::Checksum);
+        Some((bytes, scan))
+    }
+
+    /// Takes a scanned segment into the log, in pieces if it is damaged.
+    fn take(&mut self, base: u64, form: Form, bytes: &[u8], scan: &Scan) {
+        let path = segment::path(self.dir, base, form);
+        if bytes.is_empty() && scan.frames.is_empty() {
+            self.note("remove", &path, self.disk.remove(&path));
+            return;
+        }
+        let whole = || salvage::segment_of_frames(&scan.frames, form, base);
+        if scan.damage.is_empty() {
+            self.out.segments.push_back(whole());
+            return;
+        }
+        let salvaged = salvage::salvage(self.disk, self.dir, (base, form), bytes, scan);
+        match self.note("quarantine", &path, salvaged) {
+            Some(Salvaged { segments, quarantined }) => {
+                self.out.segments.extend(segments);
+                self.out.report.quarantined.extend(quarantined);
+            }
+            // Left as it is: the first reader that meets the damage asks for it again.
+            None => self.out.segments.push_back(whole()),
+        }
+    }
+
+    fn cut(&mut self, base: u64, form: Form, len: u64) {
+        let path = segment::path(self.dir, base, form);
+        let cut = self.disk.open(&path).and_then(|file| file.truncate(len));
+        self.note("truncate", &path, cut);
+    }
+
+    fn keep_unsynced(&mut self, from: u64, bytes: &[u8]) {
+        let file = format!("{from:016x}-{}.quarantine", bytes.len());
+        let path = self.dir.join(&file);
+        let kept = self.disk.create(&path).and_then(|kept| {
+            kept.write_at(0, &mut [IoSlice::new(bytes)])?;
+            kept.sync()
+        });
+        if self.note("create", &path, kept).is_some() {
+            let n_bytes = bytes.len() as u64;
+            let reason = "never synced: it stood behind a torn write".to_owned();
+            let quarantined = Quarantined { file, from, n_bytes, n_events: 0, reason };
+            self.out.report.quarantined.push(quarantined);
+        }
+    }
+
+    fn find_missing(&mut self, quarantines: &[u64]) {
+        let segments = &self.out.segments;
+        for (before, behind) in segments.iter().zip(segments.iter().skip(1)) {
+            let gap = before.end..behind.base;
+            if !gap.is_empty() && !quarantines.iter().any(|from| gap.contains(from)) {
+                self.out.report.missing.push(LogRange { from: gap.start, to: gap.end });
+            }
+        }
+    }
+
+    /// Reads back from the end until a snapshot is met.
+    fn find_sources(&mut self) {
+        let mut behind: Vec<Vec<SourceEnd>> = Vec::new();
+        let segments: Vec<Segment> = self.out.segments.iter().copied().collect();
+        for segment in segments.iter().rev() {
+            let len = if segment.form == Form::Raw { segment.end - segment.base } else { u64::MAX };
+            let Some((bytes, scan)) = self.scan(segment.base, segment.form, len, segment.end)
+            else {
+                continue;
+            };
+            let snapshot = scan.frames.iter().find(|frame| frame.own() == Some(OwnKind::Snapshot));
+            let known = snapshot.and_then(|frame| mark::read_snapshot(frame.bytes(&bytes)));
+            let ends = scan.frames.iter().map(|frame| SourceEnd {
+                key: frame.header.source_key,
+                end: frame.header.source_end,
+                observed_ns: frame.header.observed_ns,
+            });
+            behind.push(ends.collect());
+            if let Some(known) = known {
+                behind.push(known);
+                break;
+            }
+        }
+        let ends = behind.into_iter().rev().flatten();
+        ends.for_each(|end| self.out.sources.note(end));
+    }
+}

@@ -1,0 +1,96 @@
+//! The frames just appended, kept in memory for the cursors that stand at the end of the log.
+//!
+//! Bounded by the bytes of the buffers that it keeps alive, not by those in use in them: a batch
+//! may pin a pooled slab much larger than its lines. At the bound the oldest go; a cursor that
+//! wanted them reads them back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::reader::Stored;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    entries: VecDeque<(Stored, usize)>,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+impl Tail {
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self { entries: VecDeque::new(), bytes: 0, bytes_max }
+    }
+
+    /// Takes the newest frame.
+    pub(super) fn push(&mut self, stored: Stored) {
+        let cost = cost(&stored.batch);
+        self.bytes += cost;
+        self.entries.push_back((stored, cost));
+        while self.bytes > self.bytes_max {
+            self.pop();
+        }
+    }
+
+    /// The frame that a cursor at `position` gets next, if it is here.
+    pub(super) fn find(&self, position: u64) -> Option<&Stored> {
+        let index = self.entries.partition_point(|(stored, _)| stored.range.to <= position);
+        let (stored, _) = self.entries.get(index)?;
+        (stored.covers_from <= position && position <= stored.range.from).then_some(stored)
+    }
+
+    /// Lets go of the frames that every cursor has, those that end at or before `position`.
+    pub(super) fn release(&mut self, position: u64) {
+        while self.entries.front().is_some_and(|(stored, _)| stored.range.to <= position) {
+            self.pop();
+        }
+    }
+
+    /// Bytes kept alive.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn pop(&mut self) {
+        if let Some((_, cost)) = self.entries.pop_front() {
+            self.bytes -= cost;
+        }
+    }
+}
+
+/// Bytes that a batch keeps alive.
+pub(super) fn cost(batch: &Arc<crate::protect::protected::Protected>) -> usize {
+    batch.slab.padded().len() + batch.table.capacity() * size_of::<crate::event::record::Record>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::log_range::LogRange;
+    use crate::spool::testing::batch_of;
+
+    fn stored(covers_from: u64, from: u64, to: u64) -> Stored {
+        let batch = Arc::new(batch_of(1, 0, 1, &[b"x"]));
+        Stored { covers_from, range: LogRange { from, to }, batch }
+    }
+
+    #[test]
+    fn finds_only_what_comes_next_and_stays_in_bounds() {
+        let one = cost(&stored(0, 0, 1).batch);
+        let mut tail = Tail::new(one * 2);
+        tail.push(stored(0, 10, 20));
+        tail.push(stored(20, 30, 40));
+        for (position, found) in
+            [(0, Some(10)), (10, Some(10)), (20, Some(30)), (25, Some(30)), (40, None), (15, None)]
+        {
+            let next = tail.find(position).map(|stored| stored.range.from);
+            assert_eq!(next, found, "{position}");
+        }
+        tail.push(stored(40, 40, 50));
+        assert!(tail.find(0).is_none() && tail.bytes() == one * 2);
+        tail.release(40);
+        assert_eq!((tail.find(20).is_some(), tail.find(40).is_some()), (false, true));
+        tail.release(50);
+        assert_eq!(tail.bytes(), 0);
+    }
+}

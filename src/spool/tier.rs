@@ -1,0 +1,296 @@
+//! One tier's log as appenders, cursors and the writer see it: what is pending, what is durable,
+//! where each route stands. One lock, held for bookkeeping only, never across I/O.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Instant;
+
+use crate::event::frame::{self, FRAME_BYTES_MAX};
+use crate::protect::protected::Protected;
+use crate::telemetry::DropReason;
+
+use super::disk::Disk;
+use super::error::SpoolError;
+use super::mark::SourceEnd;
+use super::options::WhenFull;
+use super::reader::Stored;
+use super::route::{Route, signed};
+use super::segment::Segment;
+use super::sources::Sources;
+use super::tail::{Tail, cost};
+use super::ticket::Answer;
+
+/// A batch on its way into the log.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) batch: Arc<Protected>,
+    /// Bytes of its frame.
+    pub(super) len: u64,
+    /// Memory that it keeps alive.
+    pub(super) cost: usize,
+    pub(super) answer: Answer,
+}
+
+/// Where a frame was written.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) pending: Pending,
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+/// A segment that a reader could not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Damaged {
+    pub(super) base: u64,
+    /// Refusals of the disk so far, which may pass.
+    pub(super) n_refusals: u32,
+    /// When it is looked at again.
+    pub(super) retry_at: Option<Instant>,
+}
+
+/// What does not change while the spool is open, and the lock on what does.
+#[derive(Debug)]
+pub(super) struct Tier {
+    pub(super) name: String,
+    pub(super) dir: PathBuf,
+    pub(super) disk: Arc<dyn Disk>,
+    /// Bytes that its segments may use.
+    pub(super) bytes_max: u64,
+    pub(super) segment_bytes: u64,
+    pub(super) pending_bytes_max: usize,
+    pub(super) retention_ns: i64,
+    pub(super) state: Mutex<State>,
+}
+
+/// What changes.
+#[derive(Debug)]
+pub(super) struct State {
+    /// Oldest first. The last one is the active one, if the writer has one.
+    pub(super) segments: VecDeque<Segment>,
+    /// Position behind the last durable frame. Cursors see nothing beyond.
+    pub(super) durable: u64,
+    /// Position behind the last durable frame with events.
+    pub(super) data_end: u64,
+    pub(super) tail: Tail,
+    pub(super) routes: Vec<Route>,
+    pub(super) sources: Sources,
+    pub(super) pending: VecDeque<Pending>,
+    pub(super) pending_bytes: usize,
+    /// Why pending batches cannot be written now: a disk error, or [`SpoolError::Full`].
+    pub(super) stuck: Option<SpoolError>,
+    pub(super) damaged: Vec<Damaged>,
+    /// The last error and how many there were.
+    pub(super) last_error: Option<SpoolError>,
+    pub(super) n_quarantined: u64,
+    /// No append comes any more.
+    pub(super) closed: bool,
+    /// ... and all that came is durable.
+    pub(super) ended: bool,
+    /// A cursor moved since the cursor file was written.
+    pub(super) moved: bool,
+}
+
+impl State {
+    /// Bytes of all segments' files.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.stored_bytes).sum()
+    }
+
+    /// The segment that holds `position`, or the next one behind it.
+    pub(super) fn segment_at(&self, position: u64) -> Option<(usize, &Segment)> {
+        let index = self.segments.partition_point(|segment| segment.end <= position);
+        Some((index, self.segments.get(index)?))
+    }
+
+    /// Events in the segments behind the one with number `index`.
+    pub(super) fn events_behind(&self, index: usize) -> u64 {
+        self.segments.iter().skip(index + 1).map(|segment| segment.n_events).sum()
+    }
+
+    /// Whether a route would rather wait than drop.
+    pub(super) fn blocks(&self) -> bool {
+        self.routes.iter().any(|route| route.when_full == WhenFull::Block)
+    }
+
+    /// Brings the gauges of route `index` up to date.
+    pub(super) fn gauge(&self, index: usize) {
+        let route = &self.routes[index];
+        let lag = self.durable - route.floor().min(self.durable);
+        route.counters.spooled_bytes.set(signed(lag));
+        route.counters.oldest_undelivered_ns.set(self.oldest_ns(route).unwrap_or(0));
+    }
+
+    /// The observed time of the oldest event that `route` still waits for; within a segment that
+    /// it lags behind, that of the segment.
+    pub(super) fn oldest_ns(&self, route: &Route) -> Option<i64> {
+        if route.n_waiting() == 0 {
+            return None;
+        }
+        let in_tail = || self.tail.find(route.read()).map(|stored| stored.batch.observed_ns);
+        let stored = || self.segment_at(route.read()).map(|(_, segment)| segment.oldest_ns);
+        route.oldest_in_flight_ns().or_else(in_tail).or_else(stored)
+    }
+
+    /// What was written up to `next` is durable: shows it to the cursors.
+    pub(super) fn publish(&mut self, written: &[Written], next: u64) -> Vec<Waker> {
+        if let Some(segment) = self.segments.back_mut() {
+            segment.end = next;
+        }
+        for frame in written {
+            let batch = &frame.pending.batch;
+            let (key, end, observed_ns) = (batch.source_key, batch.source_end, batch.observed_ns);
+            self.sources.note(SourceEnd { key, end, observed_ns });
+            if batch.is_empty() {
+                continue;
+            }
+            let n_events = batch.len() as u64;
+            if let Some(segment) = self.segments.back_mut() {
+                segment.count(n_events, observed_ns);
+            }
+            let range = crate::event::log_range::LogRange { from: frame.from, to: frame.to };
+            let covers_from = self.data_end;
+            self.tail.push(Stored { covers_from, range, batch: Arc::clone(batch) });
+            self.data_end = frame.to;
+            self.routes.iter_mut().for_each(|route| route.published(n_events));
+        }
+        self.durable = next;
+        self.settle();
+        self.wakers()
+    }
+
+    /// Lets routes pass what holds no events, the tail let go of what all have, gauges follow.
+    pub(super) fn settle(&mut self) {
+        for route in &mut self.routes {
+            if route.read() >= self.data_end {
+                route.pass_empty(self.durable);
+            }
+        }
+        let all_have = self.routes.iter().map(Route::read).min().unwrap_or(self.durable);
+        self.tail.release(all_have);
+        (0..self.routes.len()).for_each(|index| self.gauge(index));
+    }
+
+    /// The cursors that wait for something to happen.
+    pub(super) fn wakers(&mut self) -> Vec<Waker> {
+        self.routes.iter_mut().filter_map(|route| route.waker.take()).collect()
+    }
+
+    /// Drops the oldest pending batch and says why.
+    fn drop_pending(&mut self, why: &SpoolError) -> Option<(Answer, SpoolError)> {
+        let pending = self.pending.pop_front()?;
+        self.pending_bytes -= pending.cost;
+        let (reason, error) = match why {
+            SpoolError::Full => (DropReason::SpoolFull, SpoolError::Full),
+            _ => (DropReason::SpoolError, SpoolError::Refused),
+        };
+        self.count_dropped(pending.batch.len(), reason);
+        Some((pending.answer, error))
+    }
+
+    /// Takes `n_events` that never reached the log off every route's books.
+    pub(super) fn count_dropped(&self, n_events: usize, reason: DropReason) {
+        for route in &self.routes {
+            route.counters.dropped(reason).add(n_events as u64);
+            route.counters.spooled.add(-signed(n_events as u64));
+        }
+    }
+}
+
+impl Tier {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes `batch` on its way; returns the bytes that it will keep in memory until it is written.
+    pub(super) fn append(&self, batch: Protected, sampled_out: u64, answer: Answer) -> usize {
+        let n_events = batch.len();
+        let len = frame_len(&batch);
+        let mut state = self.lock();
+        if state.closed {
+            drop(state);
+            let _ = answer.send(Err(SpoolError::Closed));
+            return 0;
+        }
+        for route in &state.routes {
+            route.counters.events_in.add(n_events as u64 + sampled_out);
+            route.counters.sampled_out.add(sampled_out);
+            route.counters.spooled.add(signed(n_events as u64));
+        }
+        if batch.is_empty() && batch.source_key == 0 {
+            // Neither events nor a position: nothing to keep.
+            drop(state);
+            let _ = answer.send(Ok(()));
+            return 0;
+        }
+        if len > (FRAME_BYTES_MAX as u64).min(self.bytes_max / 2) {
+            state.count_dropped(n_events, DropReason::SpoolError);
+            drop(state);
+            let _ = answer.send(Err(SpoolError::TooLarge(len)));
+            return 0;
+        }
+        let batch = Arc::new(batch);
+        let cost = cost(&batch);
+        state.pending_bytes += cost;
+        state.pending.push_back(Pending { batch, len, cost, answer });
+        let dropped = self.drop_pending_beyond(&mut state);
+        drop(state);
+        for (answer, error) in dropped {
+            let _ = answer.send(Err(error));
+        }
+        cost
+    }
+
+    /// While nothing can be written, memory for what is pending is bounded.
+    fn drop_pending_beyond(&self, state: &mut State) -> Vec<(Answer, SpoolError)> {
+        let mut dropped = Vec::new();
+        if let Some(why) = state.stuck.clone() {
+            while state.pending_bytes > self.pending_bytes_max && state.pending.len() > 1 {
+                dropped.extend(state.drop_pending(&why));
+            }
+        }
+        dropped
+    }
+
+    /// Puts back what could not be written, in front of what came since.
+    pub(super) fn give_back(&self, batches: impl DoubleEndedIterator<Item = Pending>) {
+        let mut state = self.lock();
+        for pending in batches.rev() {
+            state.pending_bytes += pending.cost;
+            state.pending.push_front(pending);
+        }
+    }
+
+    /// Whether sources that can be read again should pause.
+    pub(super) fn must_wait(&self) -> bool {
+        let state = self.lock();
+        let full = state.stuck == Some(SpoolError::Full) && state.blocks();
+        full || state.pending_bytes >= self.pending_bytes_max / 2
+    }
+}
+
+/// Bytes of `batch` as a frame.
+fn frame_len(batch: &Protected) -> u64 {
+    let text = |text: &str| 2 + text.len() as u64;
+    let origin = &batch.origin;
+    let attributes = origin.attributes.iter().map(|(key, value)| text(key) + text(value));
+    let origin = 10 + text(&origin.source) + text(&origin.stream) + attributes.sum::<u64>();
+    let table = std::mem::size_of_val(batch.table.as_slice());
+    (frame::HEADER_LEN + table + batch.slab.len()) as u64 + origin
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::testing::{batch_of, frame_of};
+
+    /// The bound is checked before anything is encoded, so the lengths must agree.
+    #[test]
+    fn a_frames_length_is_known_beforehand() {
+        let lines: [&[u8]; 2] = [b"one", b"three"];
+        let frame = frame_of(3, 0, 9, &lines);
+        assert_eq!(frame_len(&batch_of(3, 0, 9, &lines)), frame.len() as u64);
+    }
+}

@@ -1,0 +1,37 @@
+//! What is fuzzed: one function per parser, and the one list of them.
+//!
+//! Owns the properties that must hold on any bytes at all; mostly that two ways of reading the same
+//! bytes agree, and that what was read can be written and read again. Shared by the fuzzer's binary
+//! (`fuzz_target.rs`) and by `tests/fuzz_replay.rs`, which runs on stable Rust. Deliberately knows
+//! nothing of either.
+//!
+//! To add a target: a function of `&[u8]` in a file under `targets/`, its name in the list below, a
+//! `[[bin]]` in Cargo.toml, and at least one file in `corpus/NAME/`. A test compares the three.
+
+#[path = "targets/frame.rs"]
+pub(crate) mod frame;
+#[path = "targets/json.rs"]
+pub(crate) mod json;
+#[path = "targets/oracle.rs"]
+mod oracle;
+#[path = "targets/pipeline.rs"]
+pub(crate) mod pipeline;
+
+/// Calls the given macro with every target: its name, and its function.
+macro_rules! for_each_target {
+    ($call:ident) => {
+        $call! {
+            json_walk: $crate::targets::json::walk_against_serde_json,
+            json_skeleton: $crate::targets::json::skeleton_against_walk,
+            json_prefilter: $crate::targets::json::prefilter_on_both_paths,
+            frame: $crate::targets::frame::decode_and_encode,
+            origin: $crate::targets::frame::origin,
+            time: $crate::targets::pipeline::times,
+            condition: $crate::targets::pipeline::condition,
+            line: $crate::targets::pipeline::line,
+            token: $crate::targets::pipeline::token,
+            tracestate: $crate::targets::pipeline::tracestate,
+        }
+    };
+}
+pub(crate) use for_each_target;
