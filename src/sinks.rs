@@ -12,17 +12,10 @@ use std::time::Duration;
 use crate::event::batch::{Batch, Event};
 use crate::secret::Secret;
 
+pub use crate::event::log_range::LogRange;
+
 pub mod console;
 pub mod loki;
-
-/// Positions in a tier's log, which name a batch that must be reproducible (a file, a stream).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LogRange {
-    /// Position of the first frame in the batch.
-    pub from: u64,
-    /// Position behind the last frame in the batch.
-    pub to: u64,
-}
 
 /// A destination's format and the meaning of its answers.
 pub trait Sink: Send + Sync + 'static {

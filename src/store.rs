@@ -155,7 +155,7 @@ impl Search {
     /// Searches events of `tier` that no file holds yet.
     pub fn add_events(&mut self, tier: &str, batch: &Batch) {
         let files = Files::new(PathBuf::new(), tier);
-        let mut encoder = files.encoder();
+        let mut encoder = files.encoder(0);
         for (index, event) in batch.events().enumerate() {
             if self.wanted.is_in(event.bytes) {
                 encoder.push(batch, index..index + 1);

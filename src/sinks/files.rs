@@ -111,7 +111,7 @@ impl Files {
 }
 
 impl Sink for Files {
-    fn encoder(&self) -> Box<dyn Encoder> {
+    fn encoder(&self, _now_ns: i64) -> Box<dyn Encoder> {
         match self.format {
             Format::Parquet => {
                 Box::new(parquet::Predictions::new(self.tier.clone(), self.names.clone()))

@@ -1,7 +1,8 @@
 //! What Loki's answers mean, as its source has it (which is not always what its pages say).
 //!
 //! Source: Loki 3.7 `distributor/http.go`, `distributor/distributor.go`, `ingester/stream.go`,
-//! `validation/validate.go`. Messages are compared without case: versions differ in the first letter.
+//! `validation/validate.go`. Messages are compared without case: versions differ in the first
+//! letter.
 //!
 //! # Why
 //! - 400 with a validation message: the entries it names are refused, every other one *is stored*.
@@ -9,10 +10,10 @@
 //!   nothing is stored.
 //! - 260: an operator blocked ingestion. It is a 2xx and still means that nothing was stored, so
 //!   only 200 and 204 count as stored.
-//! - 429: nothing stored (tenant) or unclear which (stream): send all again, equal entries collapse.
-//!   A body larger than the tenant's burst can never pass. Loki names its rate, not its burst, and
-//!   a burst is at least the rate: a body above one second's worth is halved until it fits. A
-//!   stream's limit is judged the same by what the message tells of its entries; and where part of
+//! - 429: nothing stored (tenant) or unclear which (stream): send all again, equal entries
+//!   collapse. A body larger than the tenant's burst can never pass. Loki names its rate, not its
+//!   burst, and a burst is at least the rate: a body above one second's worth is halved until it
+//!   fits. A stream's limit is judged the same by what the message tells of its entries; and where part of
 //!   a stream was stored (`total ignored: 3 out of 10`), sending all of it again would spend the
 //!   burst on the same part for ever, so that is halved too.
 //! - 401, 403, 404, redirects and strange successes say that this is not (our part of) a Loki. That
@@ -75,8 +76,8 @@ fn bad_request(words: &str, reason: String) -> Verdict {
 
 /// Entries that a validation message says were refused, at least one.
 ///
-/// The distributor groups (`3 errors like: …; 1 errors like: …`, or one message alone); the ingester
-/// ends each stream's list with `total ignored: 3 out of 10`.
+/// The distributor groups (`3 errors like: …; 1 errors like: …`, or one message alone); the
+/// ingester ends each stream's list with `total ignored: 3 out of 10`.
 fn n_refused(lower: &str) -> usize {
     let ignored = lower.split("total ignored: ").skip(1).map(leading_number);
     let grouped = lower.match_indices(" errors like: ").map(|(at, _)| {

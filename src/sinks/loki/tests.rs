@@ -131,10 +131,7 @@ fn encode_cost() {
             let best = (0..40).map(|_| time_of_rounds(&sink, &batch, finished)).min();
             let ns = best.unwrap_or_default() / (10 * lines.len() as u128);
             let bytes = batch.slab.len() / lines.len();
-            #[expect(clippy::print_stderr, reason = "a measurement asked for by hand")]
-            {
-                eprintln!("{compression:?} finished={finished}: {ns} ns per {bytes}-byte record");
-            }
+            eprintln!("{compression:?} finished={finished}: {ns} ns per {bytes}-byte record");
         }
     }
 }
