@@ -1,7 +1,8 @@
 //! Floor 5: one file a command, and the arguments of all of them.
 //!
 //! Owns the grammar of the command line, its help and its exit codes. Deliberately prints nothing
-//! itself: [`parse`] gives back what to print and where, and commands write to what they are handed.
+//! itself: [`parse`] gives back what to print and where, and commands write to what they are
+//! handed.
 
 mod schema;
 mod validate;
@@ -29,6 +30,7 @@ pub const EXIT_USAGE: u8 = 64;
 #[derive(Clone, Debug, Parser, PartialEq)]
 #[command(
     name = "sidewake",
+    bin_name = "sidewake",
     version,
     about = "Keeps what a model says: understood, protected, spooled and delivered.",
     after_help = EXAMPLES,
@@ -78,24 +80,25 @@ pub enum Command {
 #[command(after_help = "Examples:
   sidewake run -- python serve.py
   sidewake run --config /etc/sidewake/sidewake.yaml
-  sidewake run --config sidewake.yaml --echo none -- python serve.py")]
+  sidewake run --config sidewake.yaml --echo none -- python serve.py
+
+Defaults: --echo is raw on a terminal and protected elsewhere; --data-dir is $STATE_DIRECTORY, else
+./sidewake-data.")]
 pub struct Run {
     /// The config file. Without one, all goes to the embedded store
-    #[arg(long, short, value_name = "FILE", required_unless_present = "model_command")]
+    #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// What to repeat of the command's output: protected, raw or none. By default raw on a terminal,
-    /// protected elsewhere
+    /// Repeat the command's output: protected, raw or none
     #[arg(long, value_name = "MODE", value_parser = echo)]
     pub echo: Option<Echo>,
     /// How long to go on delivering after a signal to stop
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub grace: HumanDuration,
-    /// The folder of the embedded store and the spool, where the config names none. By default
-    /// $STATE_DIRECTORY, else ./sidewake-data
+    /// The folder of what the config gives no place
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// The model's command, behind two dashes
-    #[arg(last = true, value_name = "COMMAND", id = "model_command")]
+    #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
 
@@ -116,11 +119,15 @@ impl Run {
 #[command(after_help = "Example:
   sidewake validate config/*.yaml
 
-Environment variables and secret files that the config names are looked up, as \"run\" would.")]
+Environment variables and secret files that the config names are looked up, as \"run\" would;
+where they do not exist yet, say in CI, use --no-environment.")]
 pub struct Validate {
     /// Config files
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Take environment variables and secret files for granted
+    #[arg(long)]
+    pub no_environment: bool,
 }
 
 /// Arguments of `show`.
@@ -134,7 +141,7 @@ pub struct Show {
     /// Print JSON lines
     #[arg(long)]
     pub json: bool,
-    /// The folder of the embedded store. By default $STATE_DIRECTORY, else ./sidewake-data
+    /// The folder of the embedded store [default: ./sidewake-data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }
@@ -170,14 +177,25 @@ where
     I: IntoIterator,
     I::Item: Into<OsString> + Clone,
 {
-    Cli::try_parse_from(argv).map_err(|error| {
+    let cli = Cli::try_parse_from(argv).map_err(|error| {
         let code = match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => EXIT_OK,
             _ => EXIT_USAGE,
         };
         Exit { code, text: error.render().to_string() }
-    })
+    })?;
+    match &cli.command {
+        Command::Run(run) if run.config.is_none() && run.command.is_empty() => {
+            Err(Exit { code: EXIT_USAGE, text: NOTHING_TO_RUN.to_owned() })
+        }
+        _ => Ok(cli),
+    }
 }
+
+const NOTHING_TO_RUN: &str = "\
+error: there is nothing to run: neither a config nor a command
+hint: Write: sidewake run -- python serve.py, or: sidewake run --config sidewake.yaml
+";
 
 fn duration(text: &str) -> Result<HumanDuration, String> {
     text.parse().map_err(|error: crate::units::UnitError| format!("{error}. {}", error.hint))

@@ -1,16 +1,16 @@
 //! Floor 4: the YAML config: text in, plain data that runs out, or all that is wrong with it.
 //!
 //! Owns the path from a file to [`Config`]: `tree` (YAML with positions, environment references
-//! expanded), `de` (typed sections, every error noted), `resolve` (names, defaults and what must agree
-//! across sections), and the JSON Schema for editors. [`Config`] has no positions and no options that
-//! only matter in the file. Deliberately opens nothing but secret files: whether a folder can be
-//! written or a sink answers is found out by whoever uses it.
+//! expanded), `de` (typed sections, every error noted), `resolve` (names, defaults and what must
+//! agree across sections), and the JSON Schema for editors. [`Config`] has no positions and no
+//! options that only matter in the file. Deliberately opens nothing but secret files: whether a
+//! folder can be written or a sink answers is found out by whoever uses it.
 //!
 //! # Why
 //! There is no second set of structs between the file and the runtime where none is needed: the
-//! structs of sources and sinks are what serde reads and what runs. Positions stay in the tree, and a
-//! check names what it complains about by its path. `type` may stand anywhere in a component, since
-//! tools that write YAML (Helm, kustomize, yq) sort keys.
+//! structs of sources and sinks are what serde reads and what runs. Positions stay in the tree, and
+//! a check names what it complains about by its path. `type` may stand anywhere in a component,
+//! since tools that write YAML (Helm, kustomize, yq) sort keys.
 
 pub mod condition;
 mod de;

@@ -20,7 +20,7 @@ const KEY: &str = "0123456789abcdef0123456789abcdef0123456789ab\n";
 impl Env for World {
     fn var(&self, name: &str) -> Option<String> {
         match name {
-            "SET_TOKEN" => Some("hunter2-of-the-environment".to_owned()),
+            "SET_TOKEN" => Some("hunter2-from-outside".to_owned()),
             "LOKI_URL_SET" => Some("http://loki:3100".to_owned()),
             _ => None,
         }
@@ -98,6 +98,41 @@ fn messages_keep_the_house_rules() {
             assert!(problem.message.chars().count() <= 100, "too long:\n{text}");
         }
     }
+}
+
+/// Every line of every example, left out, cut off or with a value of another shape: always an
+/// answer, and one that keeps the rules.
+#[test]
+fn mutilated_configs_get_an_answer() {
+    let is_slow = std::env::var_os("SIDEWAKE_SLOW").is_some();
+    let mut n_refused = 0;
+    for file in yaml_files("config").into_iter().chain(yaml_files("tests/config/good")) {
+        let text = text_of(&file);
+        let lines: Vec<&str> = text.lines().collect();
+        for n in (0..lines.len()).filter(|n| !lines[*n].trim_start().starts_with('#')) {
+            let key = lines[n].split_once(": ").map_or(lines[n], |(key, _)| key);
+            let half: String = lines[n].chars().take(lines[n].chars().count() / 2).collect();
+            let values =
+                ["", ": [x]", ": { y: z }", ": ~", ": \"${UNSET}\"", ": \"${SET_TOKEN}\"", ": -1"];
+            let mut changed: Vec<String> = values.iter().map(|v| format!("{key}{v}")).collect();
+            changed.extend([String::new(), half, format!("{key}: {}", lines[n])]);
+            // Two of the ten a line are enough for every day, other ones on the next line.
+            changed.rotate_left(n * 2 % values.len());
+            changed.truncate(if is_slow { usize::MAX } else { 2 });
+            for line in changed {
+                let mut lines = lines.clone();
+                lines[n] = &line;
+                let Err(problems) = parse(&lines.join("\n"), "t.yaml", &World) else { continue };
+                n_refused += 1;
+                for problem in problems {
+                    let text = problem.to_string();
+                    assert!(!text.contains("hunter2"), "{}: {line}:\n{text}", file.display());
+                    assert!(problem.hint.is_some(), "{}: {line}:\n{text}", file.display());
+                }
+            }
+        }
+    }
+    assert!(n_refused > 150, "only {n_refused} were refused");
 }
 
 /// Examples, and the blocks of the README, run as they are.

@@ -48,7 +48,7 @@ fn exit_codes_and_words() {
         ("sidewake run --help", 0, "--echo <MODE>"),
         ("sidewake validate --help", 0, "Example"),
         ("sidewake --version", 0, "sidewake 0.1.0"),
-        ("sidewake run", 64, "--config <FILE>"),
+        ("sidewake run", 64, "sidewake run -- python serve.py"),
         ("sidewake run python", 64, "unexpected argument 'python'"),
         ("sidewake run --conf x", 64, "'--config'"),
         ("sidewake runn", 64, "'run'"),
@@ -88,12 +88,25 @@ fn validate_goes_through_all_files() {
     let bad = file("bad.yaml", "sources: { in: { type: stdio } }\nsink: {}\n");
     let gone = dir.path().join("gone.yaml");
     let (mut out, mut err) = (Vec::new(), Vec::new());
-    let args = Validate { files: vec![bad, gone, good] };
+    let args = Validate { files: vec![bad, gone, good], no_environment: false };
     let code = validate(&args, &NoEnv, (&mut out, &mut err), Style::Plain).expect("it can write");
     let (out, err) = (String::from_utf8_lossy(&out), String::from_utf8_lossy(&err));
     assert_eq!(code, 64);
     assert!(out.ends_with("good.yaml: ok (1 source, 4 tiers, 1 sink)\n"), "{out}");
     assert_eq!(err.matches("error: ").count(), 3, "{err}");
+
+    // In CI, nothing of what a config names has to be there.
+    let text = "sources: { in: { type: stdin, max_line: \"${MAX}\" } }\n\
+                sinks:\n  loki:\n    type: loki\n    endpoint: ${URL}\n    \
+                auth: { type: bearer, token: { file: /none } }\n";
+    let files = vec![file("env.yaml", text)];
+    for (no_environment, n_problems) in [(false, 3), (true, 0)] {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let args = Validate { files: files.clone(), no_environment };
+        let _ = validate(&args, &NoEnv, (&mut out, &mut err), Style::Plain).expect("it can write");
+        let err = String::from_utf8_lossy(&err);
+        assert_eq!(err.matches("error: ").count(), n_problems, "{err}");
+    }
 
     let mut out = Vec::new();
     assert_eq!(schema(&mut out).expect("it can write"), 0);

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use crate::config::{self, env::Env};
+use crate::config;
+use crate::config::env::{Assumed, Env};
 use crate::diagnostic::{Style, render_all};
 
 use super::Validate;
@@ -19,6 +20,7 @@ pub fn validate(
     style: Style,
 ) -> io::Result<u8> {
     let mut code = super::EXIT_OK;
+    let env = if args.no_environment { &Assumed } else { env };
     for file in &args.files {
         match config::load(file, env) {
             Ok(config) => {

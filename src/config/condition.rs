@@ -59,9 +59,10 @@ pub fn check_condition(text: &str) -> Result<(), ConditionError> {
     }
 }
 
-const EXAMPLES: &str = "Write a comparison: level >= \"error\", latency_ms > 500, not (kind in [\"model\", \"data\"]).";
-const STRING_HINT: &str = "Close it with a double quote. If it holds \" #\" or \": \", put the whole \
-                           condition in single quotes: '…'.";
+const EXAMPLES: &str = "Write a comparison: level >= \"error\", latency_ms > 500, \
+                        not (kind in [\"model\", \"data\"]).";
+const STRING_HINT: &str = "Close it with a double quote. If it holds \" #\" or \": \", put the \
+                           whole condition in single quotes: '…'.";
 
 /// Bytes up to and with the closing quote.
 fn string_end(bytes: &[u8]) -> Option<usize> {

@@ -1,10 +1,11 @@
 //! Typed values out of a [`Document`]: a serde `Deserializer` that never gives up.
 //!
 //! Owns the reading of scalars (a number is a number if the type asks for one), two struct names
-//! with a meaning ([`TAGGED`], [`SECRET`]), and the loop that finds *all* errors: serde stops at the
-//! first one, so [`read`] notes it, skips the smallest entry or item around it, and reads again.
-//! Every field of the config has a default or its absence is an error of its own, so one wrong value
-//! never hides another. Deliberately knows no field: the words of the errors follow from the path.
+//! with a meaning ([`TAGGED`], [`SECRET`]), and the loop that finds *all* errors: serde stops at
+//! the first one, so [`read`] notes it, skips the smallest entry or item around it, and reads
+//! again. Every field of the config has a default or its absence is an error of its own, so one
+//! wrong value never hides another. Deliberately knows no field: the words of the errors follow
+//! from the path.
 
 mod access;
 mod fault;
@@ -26,8 +27,8 @@ use fault::Fault;
 
 /// A struct of this name gets its `type` field first, wherever it is written.
 pub(super) const TAGGED: &str = "$tagged";
-/// A struct of this name may be written as one value, or as a map with `file`, whose content is read;
-/// either way the struct gets the field `value`.
+/// A struct of this name may be written as one value, or as a map with `file`, whose content is
+/// read; either way the struct gets the field `value`.
 pub(super) const SECRET: &str = "$secret";
 
 /// Reads the whole document, noting every error in `problems`. What is wrong reads as absent.

@@ -17,15 +17,16 @@ use super::secret_text::SecretText;
 #[derive(Clone, Debug, Default, serde::Deserialize, JsonSchema, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Protect {
-    /// The key for "hash": 32 bytes or more, in hex or base64, or lines "id=key", the current one first.
+    /// The key for "hash": 32 bytes or more, in hex or base64, or lines "id=key", the current one
+    /// first.
     pub key: Option<SecretText>,
     /// What is looked for in all values: all, none, or a list of detectors. Default: all.
     pub detect: Detect,
     /// What is done to what they find: mask, hash, drop or keep, or a map of detectors to these.
     /// Default: mask.
     pub on_detect: OnDetect,
-    /// What is done to fields: by name at any depth, or by path if there is a dot in it. "*" stands for
-    /// any part of a name, "**" for any number of names.
+    /// What is done to fields: by name at any depth, or by path if there is a dot in it. "*" stands
+    /// for any part of a name, "**" for any number of names.
     pub fields: Named<Action>,
 }
 

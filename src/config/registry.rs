@@ -1,11 +1,12 @@
 //! One line per component: the enum of all, its reader and its schema.
 
-/// Makes an enum of components out of `"type" => Variant(Config)` lines. In YAML a component is a map
-/// with the key `type`, which decides what its other keys mean.
+/// Makes an enum of components out of `"type" => Variant(Config)` lines. In YAML a component is a
+/// map with the key `type`, which decides what its other keys mean.
 ///
 /// # Why
 /// serde's own `tag` buffers the map, and what is buffered has lost its place in the file. This
-/// visitor reads `type` first ([`super::de`] puts it there) and hands the rest of the map on as it is.
+/// visitor reads `type` first ([`super::de`] puts it there) and hands the rest of the map on as it
+/// is.
 macro_rules! registry {
     ($(#[$about:meta])* $vis:vis enum $name:ident {
         $($(#[$doc:meta])* $word:literal => $variant:ident($config:ty),)+

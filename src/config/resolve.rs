@@ -1,7 +1,7 @@
 //! From the sections as written to the config that runs: defaults, names, and what must agree.
 //!
-//! Collects every problem and goes on with a harmless value. What was reported while reading is absent
-//! here, so a check must not complain of an absence before it has asked the document.
+//! Collects every problem and goes on with a harmless value. What was reported while reading is
+//! absent here, so a check must not complain of an absence before it has asked the document.
 
 mod protect;
 mod service;
@@ -83,7 +83,7 @@ impl Resolver<'_> {
                     continue;
                 }
                 let hint = format!(
-                    "Use lower-case letters, digits, \"_\" and \"-\", at most {NAME_LEN_MAX} of them."
+                    "Use lower-case letters, digits, \"_\" and \"-\", at most {NAME_LEN_MAX}."
                 );
                 let message = format!("\"{name}\" cannot be the name of a {noun}");
                 self.at_key(&steps![section, name.as_str()], message, hint);
@@ -110,7 +110,8 @@ impl Resolver<'_> {
         memory.limit
     }
 
-    /// A path that must not depend on where sidewake is started: what lies there must be found again.
+    /// A path that must not depend on where sidewake is started: what lies there must be found
+    /// again.
     fn absolute(&mut self, path: &[Step], what: &str, value: &Path, example: &str) {
         if !value.is_absolute() {
             let message = format!("{what} must be absolute, and \"{}\" is not", value.display());

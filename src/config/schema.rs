@@ -1,7 +1,8 @@
 //! The JSON Schema of a config file, for editors: completion, descriptions, red underlines.
 //!
-//! Derived from the very structs that are read, descriptions from their docs. A schema cannot say all
-//! that `validate` checks (names that must exist, conditions); it never refuses what `validate` takes.
+//! Derived from the very structs that are read, descriptions from their docs. A schema cannot say
+//! all that `validate` checks (names that must exist, conditions); it never refuses what `validate`
+//! takes.
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use crate::secret::Secret;
 
 // The name for serde is `de::SECRET`, which asks for a literal.
-/// A secret's text and, where it came from a file, the file: it may be read again when the secret is
-/// refused, since mounted tokens change.
+/// A secret's text and, where it came from a file, the file: it may be read again when the secret
+/// is refused, since mounted tokens change.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename = "$secret", deny_unknown_fields)]
 pub struct SecretText {

@@ -1,15 +1,15 @@
 //! The YAML document as a tree in which everything knows where it was written.
 //!
 //! Owns parsing (through serde-saphyr), the positions, duplicate keys, the expansion of environment
-//! references in scalars and the hiding of secrets in what messages show. Deliberately knows nothing
-//! of what may stand in a config; [`super::de`] reads typed values out of the tree.
+//! references in scalars and the hiding of secrets in what messages show. Deliberately knows
+//! nothing of what may stand in a config; [`super::de`] reads typed values out of the tree.
 //!
 //! # Why
 //! Reading typed values straight from the parser would be shorter, but serde stops at the first
 //! error, and one run shall show all of them. It also loses positions wherever serde has to buffer
-//! (`tag`, `flatten`, `untagged`), forces `type:` to be the first key of a component (Helm's `toYaml`
-//! sorts keys), and leaves no way to point at a key or at one word of a condition afterwards. The
-//! tree costs one small allocation per node of a file that is read once.
+//! (`tag`, `flatten`, `untagged`), forces `type:` to be the first key of a component (Helm's
+//! `toYaml` sorts keys), and leaves no way to point at a key or at one word of a condition
+//! afterwards. The tree costs one small allocation per node of a file that is read once.
 
 mod scalar;
 mod secrets;
@@ -345,13 +345,14 @@ impl Document {
                     scalar.text = expanded.text;
                     scalar.variable = expanded.variable;
                 }
-                Err(fault) => bad.push((node.id, fault)),
+                Err(reference) => bad.push((node.id, reference)),
             }
         });
-        for (id, fault) in bad {
+        for (id, bad) in bad {
+            let is_assumed = env.is_assumed() && matches!(bad.fault, ReferenceFault::Unset(_));
             // A reference in an entry that counts for nothing is not worth a second message.
-            if self.skipped.insert(id) {
-                problems.push(self.bad_reference(id, fault));
+            if self.skipped.insert(id) && !is_assumed {
+                problems.push(self.bad_reference(id, bad));
             }
         }
     }

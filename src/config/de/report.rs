@@ -90,8 +90,8 @@ fn nothing_left(document: &Document, path: &[Step]) -> bool {
     }
 }
 
-/// Whether the struct at `path` had `field`, or something spelled like it, until it was skipped for an
-/// error of its own. A secret's `value` comes from its `file`.
+/// Whether the struct at `path` had `field`, or something spelled like it, until it was skipped for
+/// an error of its own. A secret's `value` comes from its `file`.
 fn was_reported(document: &Document, path: &[Step], field: &str) -> bool {
     let Some((_, node)) = document.find(path) else { return false };
     let Value::Map(entries) = &node.value else { return false };

@@ -65,8 +65,8 @@ impl Resolver<'_> {
         }
     }
 
-    /// A name, or a path of names with dots between them, in which "*" stands for any part of a name
-    /// and "**" for any number of names.
+    /// A name, or a path of names with dots between them, in which "*" stands for any part of a
+    /// name and "**" for any number of names.
     pub(super) fn patterns(&mut self, path: &[Step], fields: &Named<Action>) {
         for (pattern, _) in fields {
             let parts = || pattern.split('.');

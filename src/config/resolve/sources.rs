@@ -89,8 +89,9 @@ impl Resolver<'_> {
                 self.at_key(
                     &steps!["sources"],
                     "the config has no sources",
-                    "Add one: sources: { model: { type: exec, command: [python, serve.py] } }. Or \
-                     give the command when you run it: sidewake run --config FILE -- python serve.py",
+                    "Add one: sources: { model: { type: exec, command: [python, serve.py] } }. \
+                     Or give the command when you run it: \
+                     sidewake run --config FILE -- python serve.py",
                 );
             }
             return;

@@ -126,8 +126,8 @@ pub struct Rate {
     pub bytes_per_second: Option<ByteSize>,
 }
 
-/// How long a sink that fails is left alone. Waits double from `initial` to `max`, with full jitter;
-/// sidewake never gives up.
+/// How long a sink that fails is left alone. Waits double from `initial` to `max`, with full
+/// jitter; sidewake never gives up.
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Retry {

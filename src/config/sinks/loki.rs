@@ -90,7 +90,7 @@ impl<'de> Deserialize<'de> for Tenant {
         }
         Err(wrong(
             format_args!("\"{text}\" is not a tenant of Loki"),
-            "Use letters, digits and ! - _ . * ' ( ), at most 150 of them. Pushes go to one tenant.",
+            "Use letters, digits and ! - _ . * ' ( ), at most 150. Pushes go to one tenant.",
         ))
     }
 }

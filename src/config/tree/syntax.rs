@@ -9,7 +9,7 @@ use crate::diagnostic::{Diagnostic, Source};
 use super::secrets;
 
 /// What the parser says, what we say, and how to mend it.
-const WORDS: [(&str, &str, &str); 12] = [
+const WORDS: [(&str, &str, &str); 18] = [
     ("tabs disallowed", "a tab stands where spaces must indent", "Indent with spaces."),
     ("unclosed quote", "a quote is not closed", "Close it on the same line with the same sign."),
     (
@@ -54,6 +54,36 @@ const WORDS: [(&str, &str, &str); 12] = [
         "Write [one, two] and { key: value }.",
     ),
     (
+        "unclosed bracket",
+        "this bracket is not closed",
+        "Write [one, two] and { key: value }, each closed by its own bracket.",
+    ),
+    (
+        "invalid trailing content",
+        "something stands behind the closing quote of this value",
+        "Put all of the value in one pair of quotes, or a comma between two values.",
+    ),
+    (
+        "block sequence entries",
+        "an item of a list stands where none can be",
+        "Begin a list below its key: the key and \":\" alone on their line, then \"- item\" lines.",
+    ),
+    (
+        "only valid inside a block",
+        "a \"-\" stands inside of brackets",
+        "Write [one, two], or \"- \" items on lines of their own without brackets.",
+    ),
+    (
+        "expected ',' or ']'",
+        "a \"[\" is not closed, or a comma is missing before this",
+        "Write [one, two].",
+    ),
+    (
+        "merge value",
+        "\"<<\" takes what an anchor names, and this is no map",
+        "Write <<: *name, with &name at the map to be merged.",
+    ),
+    (
         "recursion limit",
         "the document is too deep for a config",
         "Look for brackets that are not closed, or a file that is no config.",
@@ -64,6 +94,9 @@ const WORDS: [(&str, &str, &str); 12] = [
         "Write \"key: value\" with a space behind the colon.",
     ),
 ];
+
+const HINT: &str =
+    "Look at this line and the one above it: brackets, quotes, colons, the number of spaces.";
 
 /// The parser's `error` about `source` as a diagnostic.
 pub(super) fn diagnose(mut source: Source, error: &Error) -> Diagnostic {
@@ -103,11 +136,7 @@ pub(super) fn diagnose(mut source: Source, error: &Error) -> Diagnostic {
             let said = said.split(" at line ").next().unwrap_or_default();
             match WORDS.iter().find(|(theirs, ..)| said.contains(theirs)) {
                 Some((_, message, hint)) => new(message, hint),
-                None => Diagnostic::new(
-                    source.name(),
-                    place.clone(),
-                    format!("this is not YAML: {said}"),
-                ),
+                None => new(&format!("this is not YAML: {said}"), HINT),
             }
         }
     }
