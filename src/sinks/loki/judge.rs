@@ -13,9 +13,9 @@
 //! - 429: nothing stored (tenant) or unclear which (stream): send all again, equal entries
 //!   collapse. A body larger than the tenant's burst can never pass. Loki names its rate, not its
 //!   burst, and a burst is at least the rate: a body above one second's worth is halved until it
-//!   fits. A stream's limit is judged the same by what the message tells of its entries; and where part of
-//!   a stream was stored (`total ignored: 3 out of 10`), sending all of it again would spend the
-//!   burst on the same part for ever, so that is halved too.
+//!   fits. A stream's limit is judged the same by what the message tells of its entries; and where
+//!   part of a stream was stored (`total ignored: 3 out of 10`), sending all of it again would
+//!   spend the burst on the same part for ever, so that is halved too.
 //! - 401, 403, 404, redirects and strange successes say that this is not (our part of) a Loki. That
 //!   is repaired by people, so the data stays.
 
