@@ -1,8 +1,9 @@
 //! Which format a file has, and the cutter that goes on in it from any position where a chunk
 //! ended.
 //!
-//! # Why The cutter's only memory is "the rest of this line is dropped". After a restart it is read
-//! off the bytes before the position, so that nothing but the position has to be kept: a chunk ends
+//! # Why
+//! The cutter's only memory is "the rest of this line is dropped". After a restart it is read off
+//! the bytes before the position, so that nothing but the position has to be kept: a chunk ends
 //! inside a line only when the line's head was taken and is over-long.
 
 use std::fs::File;

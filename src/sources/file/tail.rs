@@ -1,8 +1,9 @@
 //! All files of one source: what is known of each, when each is looked at next, what a change of a
 //! name means.
 //!
-//! # Why Events of the file system are taken for hints: whatever they say, [`Tail::examine`] asks
-//! the file system what stands at the name now. So lost, late and reordered events all end the same
+//! # Why
+//! Events of the file system are taken for hints: whatever they say, [`Tail::examine`] asks the
+//! file system what stands at the name now. So lost, late and reordered events all end the same
 //! way.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
