@@ -195,7 +195,7 @@ impl<'a> Assembly<'a> {
             let line = &mut self.bytes[start..end];
             let mut piece = match self.framing {
                 Framing::Cri => cri::parse(line),
-                Framing::Docker => docker::parse(line),
+                Framing::Docker => docker::parse(line, &mut self.scratch),
             };
             piece.start += start;
             self.piece(piece, start, flags);

@@ -134,6 +134,7 @@ fn dropping_before(
     limits: Limits,
 ) -> io::Result<Dropping> {
     let mut dropping = Dropping::default();
+    let mut scratch = Vec::new();
     let far = raw_line_bytes_max(limits) * 2 + LOOK_BACK_BYTES;
     for len in [LOOK_BACK_BYTES, far] {
         let mut bytes = before(file, position, len)?;
@@ -153,7 +154,7 @@ fn dropping_before(
             }
             let piece = match framing {
                 Framing::Cri => cri::parse(line),
-                Framing::Docker => docker::parse(line),
+                Framing::Docker => docker::parse(line, &mut scratch),
             };
             let run = &mut runs[usize::from(piece.is_stderr)];
             *run = if piece.is_partial { *run + piece.len } else { 0 };
