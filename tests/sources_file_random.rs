@@ -240,7 +240,7 @@ fn random_lives() {
     } else if is_slow {
         500
     } else {
-        20
+        6
     };
     let from =
         given.unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().expect("clock").as_nanos() as u64);

@@ -42,17 +42,8 @@ impl Tail {
             self.note_error(Some(key), &error);
             return Ok(());
         }
+        let Some(facts) = self.facts_of_open(key) else { return Ok(()) };
         let Some(tracked) = self.files.get_mut(&key) else { return Ok(()) };
-        let Some(file) = &tracked.file else { return Ok(()) };
-        let facts = match Facts::of(file) {
-            Ok(facts) => facts,
-            Err(error) => {
-                // A stale handle of a network file system: open it anew.
-                tracked.file = None;
-                self.note_error(Some(key), &error);
-                return Ok(());
-            }
-        };
         let now = Instant::now();
         let change = tracked.note_facts(&facts, now);
         self.context.counters.lag_bytes.add(change);
@@ -97,6 +88,20 @@ impl Tail {
                     Turn::BeganAnew => self.begin_anew(key),
                     Turn::Lines(lines) => self.hand_on(key, lines, is_left),
                 }
+            }
+        }
+    }
+
+    /// What the file system says of the file of `key`, if it is open.
+    fn facts_of_open(&mut self, key: u64) -> Option<Facts> {
+        let tracked = self.files.get_mut(&key)?;
+        match Facts::of(tracked.file.as_ref()?) {
+            Ok(facts) => Some(facts),
+            Err(error) => {
+                // A stale handle of a network file system: open it anew.
+                tracked.file = None;
+                self.note_error(Some(key), &error);
+                None
             }
         }
     }
