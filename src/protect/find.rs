@@ -221,12 +221,11 @@ fn at(text: &[u8], at: usize, test: impl Fn(&u8) -> bool) -> bool {
     text.get(at).is_some_and(test)
 }
 
-/// Whether a UUID (8-4-4-4-12 hex digits) covers the range that begins at `start`, at one of the
-/// UUID's own groups.
+/// Whether `start` lies inside of a UUID (8-4-4-4-12 hex digits).
 fn in_uuid(text: &[u8], start: usize) -> bool {
     const DASHES: [usize; 4] = [8, 13, 18, 23];
-    [0usize, 9, 14, 19, 24].into_iter().any(|group| {
-        let Some(bytes) = start.checked_sub(group).and_then(|from| text.get(from..from + 36))
+    (0..36usize).any(|offset| {
+        let Some(bytes) = start.checked_sub(offset).and_then(|from| text.get(from..from + 36))
         else {
             return false;
         };

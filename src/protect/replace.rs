@@ -178,9 +178,11 @@ impl Replacer<'_> {
     ) -> bool {
         match token.first() {
             Some(b'"') => {
+                let text = inner(token);
                 out.push(b'"');
-                let found = self.inspect(inner(token), Form::JsonString, hint, work, out);
-                out.push(b'"');
+                let found = self.inspect(text, Form::JsonString, hint, work, out);
+                // A string that the line's end cut off stays without its quote.
+                out.extend_from_slice(&token[1 + text.len()..]);
                 found
             }
             Some(b'{' | b'[') => container::inspect(self, token, hint, work, out),

@@ -186,7 +186,7 @@ fn national(run: &Run<'_>, k: usize, dialled: &Dialled, hint: KeyHint) -> Option
         let inner = dialled.marks[n - 1];
         let parts_of_more = |mark: Option<u8>| mark == Some(inner) || mark == Some(b'.');
         let whole =
-            !parts_of_more(run.separator(k)) && !(n < dialled.n && dialled.marks[n] == inner);
+            !(parts_of_more(run.separator(k)) || n < dialled.n && dialled.marks[n] == inner);
         if whole && !is_row(run.text, start, dialled.ends[n - 1], inner) && !is_sizes(dialled, n) {
             return Some(n);
         }
@@ -228,7 +228,7 @@ fn trunk(dialled: &Dialled) -> Option<usize> {
 
 /// `0044 20 7123 4567`; in one group only under a key that says so.
 fn zero_zero(dialled: &Dialled, hint: KeyHint) -> Option<usize> {
-    if dialled.digits[..2] != *b"00" {
+    if dialled.digits[..2] != *b"00" || dialled.len(0) < 2 || dialled.marks[1] == b'.' {
         return None;
     }
     let least = if hint.has(KeyHint::PHONE) { 1 } else { 2 };

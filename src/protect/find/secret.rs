@@ -52,7 +52,7 @@ fn assigned(text: &[u8], i: usize, floor: usize) -> Option<(usize, usize)> {
     let key = key_before(text, i, floor)?;
     let query = super::before(text, key.0, |byte| matches!(byte, b'?' | b'&'));
     let name = &text[key.0..key.1];
-    if !context::is_secret(name) && !(query && is_query_secret(name)) {
+    if !(context::is_secret(name) || query && is_query_secret(name)) {
         return None;
     }
     let mut start = i + 1;

@@ -16,8 +16,9 @@ pub(super) enum Spelling {
 }
 
 impl Spelling {
-    /// In the order in which they are tried.
-    pub(super) const ALL: [Spelling; 3] = [Spelling::Escapes, Spelling::Percent, Spelling::Folded];
+    /// In the order in which they are tried: folding parts nothing, while a backslash or a percent
+    /// sign may stand for itself before a letter that is none of its own.
+    pub(super) const ALL: [Spelling; 3] = [Spelling::Folded, Spelling::Escapes, Spelling::Percent];
 
     /// The bit of [`Seen`] without which there is nothing to decode.
     pub(super) fn sign(self) -> u8 {
@@ -110,6 +111,11 @@ fn character(rest: &[u8]) -> Option<char> {
         _ => return None,
     };
     std::str::from_utf8(rest.get(..len)?).ok()?.chars().next()
+}
+
+/// Whether a backslash in `raw` is more than itself.
+pub(super) fn has_escape(raw: &[u8]) -> bool {
+    memchr::memchr_iter(b'\\', raw).any(|at| escape(&raw[at..]).0.is_some())
 }
 
 /// What an escape stands for and how long it is; none where the backslash is only itself.
