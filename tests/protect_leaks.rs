@@ -164,6 +164,8 @@ proptest! {
         place in 0u8..5,
         hash: bool,
     ) {
+        // Words that make a version of an address.
+        prop_assume!(!["ver", "ua"].iter().any(|word| before.starts_with(word)));
         // Base64 inside of base64 counts; a word of it needs its borders.
         let spelled = spell(second, &spell(first, secret));
         let text = format!("{before}{spelled}{after}");

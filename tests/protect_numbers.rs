@@ -119,7 +119,6 @@ fn none_is_altered() {
     let slow = std::env::var_os("SIDEWAKE_SLOW").is_some();
     let n = if slow { 3_000_000 } else { 100_000 };
     let seed = if slow { u64::from(std::process::id()) << 20 | 1 } else { 0x5EED };
-    println!("seed {seed:#x}");
     let mut random = Random(seed);
     let spec = PolicySpec { detect: EntitySet::ALL, ..PolicySpec::default() };
     let policy = Policy::compile(&spec, false).expect("compiles");

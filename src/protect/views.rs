@@ -27,7 +27,7 @@ use spelling::Spelling;
 /// Runs of base64 characters from this length on are decoded: the shortest address has nine bytes.
 pub const BASE64_MIN: usize = 12;
 /// Passes over one value: a string's own escapes, three levels of JSON inside, percent twice, folds.
-const PASSES_MAX: usize = 10;
+const PASSES_MAX: usize = 14;
 /// Base64 inside of base64.
 const BASE64_DEPTH_MAX: usize = 2;
 

@@ -9,7 +9,10 @@ use crate::protect::find::Seen;
 pub(super) enum Spelling {
     /// `\u0040`, `\/`, `\"`, also Python's `\x40`.
     Escapes,
-    /// `%40`.
+    /// `%40`, `%C3%B6`: what encoders write, and nothing that could be a percent sign before a word
+    /// or a number (`%Bearer`, `100%4111…`).
+    PercentMarks,
+    /// The same for every `%` with two digits behind it.
     Percent,
     /// Full-width forms, digits of other scripts, special spaces and dashes, invisible characters.
     Folded,
@@ -18,13 +21,14 @@ pub(super) enum Spelling {
 impl Spelling {
     /// In the order in which they are tried: folding parts nothing, while a backslash or a percent
     /// sign may stand for itself before a letter that is none of its own.
-    pub(super) const ALL: [Spelling; 3] = [Spelling::Folded, Spelling::Escapes, Spelling::Percent];
+    pub(super) const ALL: [Spelling; 4] =
+        [Spelling::Folded, Spelling::Escapes, Spelling::PercentMarks, Spelling::Percent];
 
     /// The bit of [`Seen`] without which there is nothing to decode.
     pub(super) fn sign(self) -> u8 {
         match self {
             Spelling::Escapes => Seen::BACKSLASH,
-            Spelling::Percent => Seen::PERCENT,
+            Spelling::PercentMarks | Spelling::Percent => Seen::PERCENT,
             Spelling::Folded => Seen::HIGH,
         }
     }
@@ -66,6 +70,10 @@ impl Spelling {
         let byte = rest[0];
         let (decoded, n_read) = match (self, byte) {
             (Spelling::Escapes, b'\\') => escape(rest),
+            (Spelling::PercentMarks, b'%') => match marks(rest) {
+                Some(c) => (Some(c), 3 * c.len_utf8()),
+                None => (None, 1),
+            },
             (Spelling::Percent, b'%') => match hex(rest.get(1..3)) {
                 Some(value) => {
                     out[0] = value as u8;
@@ -100,6 +108,21 @@ fn hex(digits: Option<&[u8]>) -> Option<u32> {
     digits?.iter().try_fold(0u32, |value, digit| {
         char::from(*digit).to_digit(16).and_then(|digit| value.checked_mul(16)?.checked_add(digit))
     })
+}
+
+/// The character that a run of triplets stands for, unless it is an ASCII letter or digit.
+fn marks(rest: &[u8]) -> Option<char> {
+    let mut bytes = [0u8; 4];
+    for (i, slot) in bytes.iter_mut().enumerate() {
+        let triplet = rest.get(3 * i..3 * i + 3).filter(|triplet| triplet[0] == b'%');
+        match triplet.and_then(|triplet| hex(Some(&triplet[1..]))) {
+            Some(value) => *slot = value as u8,
+            None => break,
+        }
+    }
+    hex(rest.get(1..3))?;
+    let c = if bytes[0] < 0x80 { Some(char::from(bytes[0])) } else { character(&bytes) };
+    c.filter(|c| !c.is_ascii_alphanumeric())
 }
 
 /// The first character of `rest`, if it begins with a valid one.

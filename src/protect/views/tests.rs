@@ -119,7 +119,7 @@ fn base64_words() {
 #[test]
 fn too_deep_is_a_hit() {
     let mut text = "bob@x.com\"".to_owned();
-    for _ in 0..14 {
+    for _ in 0..16 {
         text = serde_json::to_string(&text).expect("JSON");
     }
     let raw = &text[1..text.len() - 1];
