@@ -435,6 +435,8 @@ fn secrets_in_text() {
         ("https://s3/x?X-Amz-Signature=abc&y", "abc"),
         ("https://0123456789abcdef@sentry.io/1", "0123456789abcdef"),
         ("password=>x", "x"),
+        ("n password=x", "x"),
+        ("in 3 days.password=x", "x"),
     ] {
         let hits = found(text, KeyHint::NONE);
         assert!(hits.contains(&format!("secret:{secret}")), "{text}: {hits:?}");
@@ -442,6 +444,7 @@ fn secrets_in_text() {
     check(&[
         ("max_tokens=512", &[]),
         ("tokens: 5", &[]),
+        ("next token: the", &[]),
         ("password=", &[]),
         ("password: null", &[]),
         ("password=[secret]", &[]),
