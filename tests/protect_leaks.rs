@@ -32,6 +32,9 @@ const SECRETS: [(&str, &str); 17] = [
     ("Bearer mF_9.B5f-4.1JqM", "B5f-4.1JqM"),
 ];
 
+/// What may stand behind a secret.
+const AFTER: [&str; 10] = ["", " ", ", then", "\"", "'", "\n", ")", "}", "é", "."];
+
 /// One way to hide a text; each is undone by [`reveal`].
 fn spell(kind: u8, text: &str) -> String {
     match kind {
@@ -160,7 +163,7 @@ proptest! {
         first in 0u8..10,
         second in 0u8..10,
         before in surroundings(),
-        after in proptest::sample::select(&["", " ", ", then", "\"", "'", "\n", ")", "}", "é", "."][..]),
+        after in proptest::sample::select(&AFTER[..]),
         place in 0u8..5,
         hash: bool,
     ) {
@@ -174,7 +177,10 @@ proptest! {
             1 => serde_json::json!({ "a": text, "n": 1 }).to_string(),
             2 => serde_json::json!({ text.clone(): [1.5, true, null] }).to_string(),
             3 => serde_json::json!([{ "x": { "y": [text] } }]).to_string(),
-            _ => serde_json::json!({ "m": serde_json::json!({ "t": text }).to_string() }).to_string(),
+            _ => {
+                let inner = serde_json::json!({ "t": text }).to_string();
+                serde_json::json!({ "m": inner }).to_string()
+            }
         };
         let policy = policy(hash);
         let keyring = Keyring::parse(KEY).expect("a key");
@@ -182,7 +188,10 @@ proptest! {
         let (mut work, mut out) = (Work::default(), Vec::new());
         match place {
             0 => replacer.inspect(line.as_bytes(), Form::Text, KeyHint::NONE, &mut work, &mut out),
-            _ => replacer.value(Action::Inspect, line.as_bytes(), KeyHint::NONE, &mut work, &mut out),
+            _ => {
+                let (action, hint) = (Action::Inspect, KeyHint::NONE);
+                replacer.value(action, line.as_bytes(), hint, &mut work, &mut out)
+            }
         };
         let output = String::from_utf8(out).expect("UTF-8 stays UTF-8");
         if place > 0 {

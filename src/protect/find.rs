@@ -139,14 +139,17 @@ impl Seen {
     pub(super) const HIGH: u8 = 1 << 7;
 
     pub(super) fn of(text: &[u8]) -> Self {
-        let (mut bits, mut n_digits, mut run, mut base64_run) = (0u8, 0u32, 0u32, 0u32);
+        let (mut bits, mut n_digits, mut run, mut base64_run) = (0u16, 0u32, 0u32, 0u32);
         for &byte in text {
-            bits |= BITS[usize::from(byte)];
-            n_digits += u32::from(byte.is_ascii_digit());
-            run = (run + 1) * u32::from(BASE64[usize::from(byte)]);
+            let class = CLASS[usize::from(byte)];
+            bits |= class;
+            n_digits += u32::from(class >> DIGIT_SHIFT);
+            // All ones within a run, zero outside: no branch on the text.
+            let inside = u32::from((class & BASE64) >> BASE64_SHIFT).wrapping_neg();
+            run = (run + 1) & inside;
             base64_run = base64_run.max(run);
         }
-        Self { bits, n_digits, base64_run }
+        Self { bits: bits as u8, n_digits, base64_run }
     }
 
     pub(super) fn has(self, bit: u8) -> bool {
@@ -154,30 +157,30 @@ impl Seen {
     }
 }
 
-const BITS: [u8; 256] = {
-    let mut table = [0u8; 256];
-    table[b'@' as usize] = Seen::AT;
-    table[b':' as usize] = Seen::COLON | Seen::ASSIGN;
-    table[b'=' as usize] = Seen::ASSIGN;
-    table[b'.' as usize] = Seen::DOT;
-    table[b'-' as usize] = Seen::DASH;
-    table[b'\\' as usize] = Seen::BACKSLASH;
-    table[b'%' as usize] = Seen::PERCENT;
-    let mut byte = 128;
-    while byte < 256 {
-        table[byte] = Seen::HIGH;
-        byte += 1;
-    }
-    table
-};
+const BASE64_SHIFT: u16 = 8;
+const BASE64: u16 = 1 << BASE64_SHIFT;
+const DIGIT_SHIFT: u16 = 9;
 
-const BASE64: [u8; 256] = {
-    let mut table = [0u8; 256];
+/// The bits of [`Seen`], and above them "base64 character" and "digit".
+const CLASS: [u16; 256] = {
+    let mut table = [0u16; 256];
     let mut byte = 0;
-    while byte < 128 {
+    while byte < 256 {
         let c = byte as u8;
-        let mark = matches!(c, b'+' | b'/' | b'-' | b'_');
-        table[byte] = (c.is_ascii_alphanumeric() || mark) as u8;
+        let seen = match c {
+            b'@' => Seen::AT,
+            b':' => Seen::COLON | Seen::ASSIGN,
+            b'=' => Seen::ASSIGN,
+            b'.' => Seen::DOT,
+            b'-' => Seen::DASH,
+            b'\\' => Seen::BACKSLASH,
+            b'%' => Seen::PERCENT,
+            128.. => Seen::HIGH,
+            _ => 0,
+        };
+        let base64 = c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/' | b'-' | b'_');
+        let digit = (c.is_ascii_digit() as u16) << DIGIT_SHIFT;
+        table[byte] = seen as u16 | (base64 as u16) << BASE64_SHIFT | digit;
         byte += 1;
     }
     table

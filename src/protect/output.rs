@@ -19,7 +19,8 @@ pub struct TierOutput {
 }
 
 impl TierOutput {
-    /// Collects into `slab` and `table`, both empty, for instance of a pool and of an earlier batch.
+    /// Collects into `slab` and `table`, both empty, for instance of a pool and of an earlier
+    /// batch.
     #[must_use]
     pub fn new(slab: Slab, table: Vec<Record>) -> Self {
         Self { table, slab }

@@ -3,8 +3,8 @@
 //!
 //! Each spelling is one pass that makes a shorter text and a map from its bytes to the raw ones;
 //! passes follow on each other until nothing changes (JSON inside of strings: three levels), and
-//! every text on the way is searched. Hits are raw ranges that cut no escape, no percent triplet and
-//! no character, so that replacing them keeps the syntax around.
+//! every text on the way is searched. Hits are raw ranges that cut no escape, no percent triplet
+//! and no character, so that replacing them keeps the syntax around.
 //!
 //! Deliberately not decoded: binary containers, compressed data, encryption, HTML entities.
 //!
@@ -26,7 +26,8 @@ use spelling::Spelling;
 
 /// Runs of base64 characters from this length on are decoded: the shortest address has nine bytes.
 pub const BASE64_MIN: usize = 12;
-/// Passes over one value: a string's own escapes, three levels of JSON inside, percent twice, folds.
+/// Passes over one value: a string's own escapes, three levels of JSON inside, percent twice,
+/// folds.
 const PASSES_MAX: usize = 14;
 /// Base64 inside of base64.
 const BASE64_DEPTH_MAX: usize = 2;

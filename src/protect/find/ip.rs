@@ -4,9 +4,10 @@
 //! colons; hardware — twelve hex digits in pairs parted by `:` or `-`, or in fours by `.`.
 //!
 //! # Why
-//! Four numbers are a version as often as an address; what stands before them decides (the key, `v`,
-//! `==`, a product name). The unspecified and the loopback address say nothing about anybody and
-//! stand in every server's first log line: left alone. Clock times have two colons and never match.
+//! Four numbers are a version as often as an address; what stands before them decides (the key,
+//! `v`, `==`, a product name). The unspecified and the loopback address say nothing about anybody
+//! and stand in every server's first log line: left alone. Clock times have two colons and never
+//! match.
 
 use std::net::Ipv6Addr;
 

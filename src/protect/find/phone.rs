@@ -83,6 +83,9 @@ pub(super) fn at(run: &Run<'_>, k: usize, hint: KeyHint) -> Option<Hit> {
     let text = run.text;
     let digit = run.group(k).0;
     let mark = digit.checked_sub(1).map(|i| text[i]);
+    if mark.is_some_and(|mark| mark.is_ascii_alphanumeric()) {
+        return None;
+    }
     let dialled = Dialled::at(text, digit);
     let plus = mark == Some(b'+') && !super::before(text, digit - 1, u8::is_ascii_alphanumeric);
     let (start, n) = if plus {
@@ -90,8 +93,6 @@ pub(super) fn at(run: &Run<'_>, k: usize, hint: KeyHint) -> Option<Hit> {
     } else if mark == Some(b'(') {
         let opens_plus = super::before(text, digit - 1, |byte| *byte == b'+');
         (digit - 1 - usize::from(opens_plus), area_in_parentheses(text, &dialled)?)
-    } else if super::before(text, digit, |byte| byte.is_ascii_alphanumeric()) {
-        return None;
     } else {
         (digit, national(run, k, &dialled, hint)?)
     };
@@ -149,7 +150,8 @@ fn is_e164(digits: &[u8]) -> bool {
         | 90
         | 92..=95
         | 98 => (9..=15).contains(&n),
-        // Three-digit codes begin with 21-26, 29, 35, 37, 38, 42, 50, 59, 67-69, 80, 85, 87-88, 96, 97, 99.
+        // Three-digit codes begin with 21-26, 29, 35, 37, 38, 42, 50, 59, 67-69, 80, 85, 87-88, 96,
+        // 97, 99.
         21..=26 | 29 | 35 | 37 | 38 | 42 | 50 | 59 | 67..=69 | 80 | 85 | 87 | 88 | 96 | 97 | 99 => {
             (9..=15).contains(&n)
         }

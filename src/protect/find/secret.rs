@@ -1,12 +1,13 @@
-//! Secrets that free text names: `password=…`, `'api_key': '…'`, `--token …`, `scheme://user:…@host`.
+//! Secrets that free text names: `password=…`, `'api_key': '…'`, `--token …`,
+//! `scheme://user:…@host`.
 //!
 //! Necessary condition: a `=` or `:` behind a word that [`context::is_secret`] takes; `--` before
 //! one; or `://` with an `@` behind it.
 //!
 //! # Why
 //! The same rules judge a key in text and a key in JSON, so that JSON inside of a string, a dict in
-//! a traceback and a header dump need no parser of their own. Only the value is taken, to the end of
-//! its quotes, brackets or word.
+//! a traceback and a header dump need no parser of their own. Only the value is taken, to the end
+//! of its quotes, brackets or word.
 
 use super::{Hit, Seen};
 use crate::protect::context;
@@ -65,11 +66,15 @@ fn assigned(text: &[u8], i: usize, floor: usize) -> Option<(usize, usize)> {
 /// Whether a key of one or two words says that a secret follows. Of two words the first can only
 /// say of what kind a token is (`next token: the`, `api key: …`), not that a password is none.
 fn names_secret(name: &[u8]) -> bool {
+    if context::is_secret(name) {
+        return true;
+    }
     let last = name.rsplit(|byte| *byte == b' ').next().unwrap_or(name);
     // `3 days.password=…` is a sentence without its space.
     let tail = last.rsplit(|byte| *byte == b'.').next().unwrap_or(last);
-    let unit = tail.eq_ignore_ascii_case(b"token");
-    context::is_secret(name) || (!unit && (context::is_secret(last) || context::is_secret(tail)))
+    tail.len() < name.len()
+        && !tail.eq_ignore_ascii_case(b"token")
+        && (context::is_secret(last) || context::is_secret(tail))
 }
 
 /// Signed URLs.

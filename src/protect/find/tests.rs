@@ -361,7 +361,7 @@ fn addresses() {
 
 #[test]
 fn tokens() {
-    let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U";
+    let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P";
     let none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0NTY3ODkwIn0.";
     check(&[(jwt, &[&format!("jwt:{jwt}")]), (none, &[&format!("jwt:{none}")])]);
     for key in [
@@ -464,7 +464,8 @@ proptest::proptest! {
     #[test]
     fn never_panics_and_stays_inside(bytes in proptest::collection::vec(0u8.., 0..200)) {
         let mut hits = Vec::new();
-        for hint in [KeyHint::NONE, KeyHint::CARD.and(KeyHint::PHONE).and(KeyHint::SSN).and(KeyHint::IP)] {
+        let hints = KeyHint::CARD.and(KeyHint::PHONE).and(KeyHint::SSN).and(KeyHint::IP);
+        for hint in [KeyHint::NONE, hints] {
             find(&bytes, EntitySet::ALL, hint, &mut hits);
         }
         for hit in hits {
@@ -473,7 +474,9 @@ proptest::proptest! {
     }
 
     #[test]
-    fn never_panics_on_what_looks_like_it(text in "[0-9@:=.\\-/ \\\\\"'(){}+%eyJsk_pas,A-F\u{e9}]{0,60}") {
+    fn never_panics_on_what_looks_like_it(
+        text in "[0-9@:=.\\-/ \\\\\"'(){}+%eyJsk_pas,A-F\u{e9}]{0,60}",
+    ) {
         let mut hits = Vec::new();
         find(text.as_bytes(), EntitySet::ALL, KeyHint::NONE, &mut hits);
         for hit in hits {
