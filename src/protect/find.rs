@@ -1,7 +1,7 @@
 //! The detectors: exact hand validators over plain text, with boundaries.
 //!
 //! [`find`] is linear in the text, without backtracking or allocation. One pass over the bytes
-//! ([`Seen`]) says which families can match at all; each family then looks only at its anchors.
+//! (`Seen`) says which families can match at all; each family then looks only at its anchors.
 //! Every family's file states in its first lines the *necessary condition* of a hit: a prefilter
 //! must let pass whatever fulfils it.
 //!
@@ -67,7 +67,7 @@ pub(super) fn find_seen(
     if seen.n_digits >= 7 {
         numbers::find(text, set, hint, hits);
     }
-    if seen.n_digits >= 4 && text.len() >= 15 && set.has(Entity::Iban) {
+    if seen.n_digits >= 2 && text.len() >= 15 && set.has(Entity::Iban) {
         iban::find(text, hits);
     }
     if seen.has(Seen::DOT) && seen.n_digits >= 4 && set.has(Entity::IpAddress) {
@@ -136,6 +136,7 @@ impl Seen {
     const ASSIGN: u8 = 1 << 4;
     pub(super) const BACKSLASH: u8 = 1 << 5;
     pub(super) const PERCENT: u8 = 1 << 6;
+    /// A byte of no ASCII character, or the start of a colour code.
     pub(super) const HIGH: u8 = 1 << 7;
 
     pub(super) fn of(text: &[u8]) -> Self {
@@ -157,6 +158,8 @@ impl Seen {
     }
 }
 
+/// What terminals' colour codes begin with.
+const ESCAPE: u8 = 0x1B;
 const BASE64_SHIFT: u16 = 8;
 const BASE64: u16 = 1 << BASE64_SHIFT;
 const DIGIT_SHIFT: u16 = 9;
@@ -175,7 +178,7 @@ const CLASS: [u16; 256] = {
             b'-' => Seen::DASH,
             b'\\' => Seen::BACKSLASH,
             b'%' => Seen::PERCENT,
-            128.. => Seen::HIGH,
+            ESCAPE | 128.. => Seen::HIGH,
             _ => 0,
         };
         let base64 = c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/' | b'-' | b'_');

@@ -6,6 +6,11 @@
 //! every text on the way is searched. Hits are raw ranges that cut no escape, no percent triplet
 //! and no character, so that replacing them keeps the syntax around.
 //!
+//! Necessary condition beside those of the detectors: a backslash, a `%` with two hex digits behind
+//! it, a byte beyond ASCII, an escape character (0x1B), or [`BASE64_MIN`] base64 characters in a
+//! row (of text in ASCII the first of every four is one of `I`-`Z`, `a`-`f`, or `C` for a line's
+//! end).
+//!
 //! Deliberately not decoded: binary containers, compressed data, encryption, HTML entities.
 //!
 //! # Why

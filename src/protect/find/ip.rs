@@ -25,10 +25,9 @@ pub(super) fn find_v4(text: &[u8], hint: KeyHint, hits: &mut Vec<Hit>) {
             i += 1;
             continue;
         }
-        let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
         let dotted = super::before(text, i, |byte| *byte == b'.')
             && super::before(text, i - 1, |byte| byte.is_ascii_alphanumeric());
-        let starts = !dotted && !super::before(text, i, word);
+        let starts = !dotted && !super::before(text, i, u8::is_ascii_alphanumeric);
         if let Some((octets, end)) = starts.then(|| quad(text, i)).flatten() {
             let local = octets[0] == 127 || octets == [0; 4];
             if !local && (hint.has(KeyHint::IP) || !is_version(text, i)) {
@@ -61,7 +60,7 @@ fn quad(text: &[u8], start: usize) -> Option<([u8; 4], usize)> {
     }
     let more = super::at(text, i, |byte| *byte == b'.')
         && super::at(text, i + 1, |byte| byte.is_ascii_alphanumeric());
-    let word = super::at(text, i, |byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let word = super::at(text, i, u8::is_ascii_alphanumeric);
     // A domain that begins like an address (`1.2.3.4.nip.io`) still holds one.
     let digits_more = more && super::at(text, i + 1, u8::is_ascii_digit);
     (!digits_more && !word).then_some((octets, i))
@@ -97,7 +96,7 @@ fn is_product(head: &[u8]) -> bool {
 
 pub(super) fn find_v6(text: &[u8], hits: &mut Vec<Hit>) {
     let inside = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
-    let alone = |byte: &u8| !byte.is_ascii_alphanumeric() && *byte != b'_';
+    let alone = |byte: &u8| !byte.is_ascii_alphanumeric();
     let mut i = 0;
     while let Some(colon) = memchr::memchr(b':', &text[i..]).map(|n| n + i) {
         let start = colon - text[i..colon].iter().rev().take_while(|byte| inside(byte)).count();

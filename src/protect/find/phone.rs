@@ -107,7 +107,7 @@ fn is_bounded(text: &[u8], end: usize) -> bool {
     match text.get(end) {
         Some(b'.' | b':' | b',') => !digit,
         Some(b'x' | b'X') => digit,
-        Some(byte) => !byte.is_ascii_alphanumeric() && *byte != b'_',
+        Some(byte) => !byte.is_ascii_alphanumeric(),
         None => true,
     }
 }

@@ -14,7 +14,8 @@ pub(super) enum Spelling {
     PercentMarks,
     /// The same for every `%` with two digits behind it.
     Percent,
-    /// Full-width forms, digits of other scripts, special spaces and dashes, invisible characters.
+    /// Full-width forms, digits of other scripts, special spaces and dashes; invisible characters
+    /// and the colour codes of terminals, which stand between key and value in development logs.
     Folded,
 }
 
@@ -81,6 +82,10 @@ impl Spelling {
                 }
                 None => (None, 1),
             },
+            (Spelling::Folded, 0x1B) => match colour_len(rest) {
+                Some(len) => return (len, 0),
+                None => (None, 1),
+            },
             (Spelling::Folded, 0x80..) => match character(rest) {
                 Some(c) => match fold(c) {
                     Fold::Same => (Some(c), c.len_utf8()),
@@ -139,6 +144,14 @@ fn character(rest: &[u8]) -> Option<char> {
 /// Whether a backslash in `raw` is more than itself.
 pub(super) fn has_escape(raw: &[u8]) -> bool {
     memchr::memchr_iter(b'\\', raw).any(|at| escape(&raw[at..]).0.is_some())
+}
+
+/// Bytes of a control sequence that sets colours (ECMA-48 8.3.117), `ESC [ 1 ; 31 m`.
+fn colour_len(rest: &[u8]) -> Option<usize> {
+    let parameters = rest.strip_prefix(b"\x1b[")?;
+    let inside = |byte: &&u8| byte.is_ascii_digit() || matches!(byte, b';' | b':');
+    let n = parameters.iter().take(32).take_while(inside).count();
+    (parameters.get(n) == Some(&b'm')).then_some(n + 3)
 }
 
 /// What an escape stands for and how long it is; none where the backslash is only itself.

@@ -88,6 +88,16 @@ fn look_alikes() {
 }
 
 #[test]
+fn colours() {
+    let line = "user\x1b[0m=\x1b[35mx\x1b[0m ip\x1b[0m=\x1b[1;35m10.1.2.3\x1b[0m";
+    check(Form::Text, Entity::IpAddress, &[(line, "10.1.2.3\x1b[0m")]);
+    let line = r"password\u001b[0m=\u001b[35mhunter2\u001b[0m x";
+    check(Form::JsonString, Entity::Secret, &[(line, r"hunter2\u001b[0m")]);
+    check(Form::Text, Entity::Phone, &[("\x1b[1m212-555-0199 x", "212-555-0199")]);
+    assert_eq!(found(b"\x1b[31mred\x1b[0m \x1b", Form::Text), []);
+}
+
+#[test]
 fn base64_words() {
     let encode = |text: &str| data_encoding::BASE64.encode(text.as_bytes());
     let url = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
