@@ -5,10 +5,13 @@
 //! 2. A segment that is not the last was synced before the next one began. Its footer is trusted;
 //!    without one it is read whole, and what is damaged in it is quarantined. What stands behind
 //!    the next one's base does not count.
-//! 3. The last segment is read whole. Damage in front of its last mark is quarantined. At the first
-//!    damage behind it the log ends: nothing there was ever acknowledged. The file is cut there;
+//! 3. The last segment is read whole. Damage in front of its last mark, or of what the cursor file
+//!    says was synced, is quarantined. At the first damage behind these the log ends: nothing there was ever acknowledged. The file is cut there;
 //!    if sound frames lie behind the cut, their bytes are kept in quarantine.
-//! 4. Source positions are read from the last snapshot and the frames behind it.
+//! 4. What stands behind the last proof is written again and synced before anybody sees it: after a
+//!    SIGKILL it may be in the page cache only, and after a failed sync the kernel takes it for clean
+//!    and would not write it by itself.
+//! 5. Source positions are read from the last snapshot and the frames behind it.
 //!
 //! Only the last segment and the footers are read: a spool of a gigabyte opens in milliseconds.
 
@@ -79,14 +82,19 @@ impl Recovered {
     }
 }
 
-/// Opens the tier `name` in `dir`.
+/// Opens the tier `name` in `dir`, which exists. Positions below `synced` are known to have been
+/// durable, as the cursor file says.
 ///
 /// # Errors
-/// Only when the folder cannot be made or listed.
-pub(super) fn recover(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Recovered, SpoolError> {
-    disk.create_dir(dir).map_err(|error| SpoolError::disk("create", dir, &error))?;
+/// Only when the folder cannot be listed.
+pub(super) fn recover(
+    disk: &dyn Disk,
+    dir: &Path,
+    name: &str,
+    synced: u64,
+) -> Result<Recovered, SpoolError> {
     let listed = disk.list(dir).map_err(|error| SpoolError::disk("list", dir, &error))?;
-    let mut recovery = Recovery { disk, dir, out: Recovered::default() };
+    let mut recovery = Recovery { disk, dir, synced, out: Recovered::default() };
     recovery.out.report.tier = name.to_owned();
     let mut files: BTreeMap<u64, Vec<Form>> = BTreeMap::new();
     let mut quarantines = Vec::new();
@@ -121,6 +129,7 @@ pub(super) fn recover(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Recover
 struct Recovery<'a> {
     disk: &'a dyn Disk,
     dir: &'a Path,
+    synced: u64,
     out: Recovered,
 }
 
@@ -182,7 +191,9 @@ impl Recovery<'_> {
     fn last(&mut self, base: u64, form: Form) {
         let Some((mut bytes, mut scan)) = self.scan(base, form, u64::MAX, u64::MAX) else { return };
         let proof = scan.last_proof();
-        let unproven = |bad: &scan::Damage| proof.is_none_or(|proof| bad.from > proof);
+        let synced = self.synced;
+        let unproven =
+            |bad: &scan::Damage| bad.from >= synced && proof.is_none_or(|proof| bad.from > proof);
         let torn = scan.damage.iter().position(unproven);
         if let Some(torn) = torn {
             let cut = scan.damage[torn];
@@ -196,12 +207,9 @@ impl Recovery<'_> {
             bytes.truncate(cut.start);
             self.cut(base, form, cut.start as u64);
         }
+        let proven = proof.unwrap_or(base).max(self.synced).saturating_sub(base);
+        self.write_again(base, form, proven, &bytes);
         self.take(base, form, &bytes, &scan);
-        // What stands only in the page cache must not be shown to a sink before it is durable.
-        let path = segment::path(self.dir, base, form);
-        if let Ok(file) = self.disk.open(&path) {
-            self.note("sync", &path, file.sync());
-        }
         self.note("sync", self.dir, self.disk.sync_dir(self.dir));
     }
 
@@ -239,6 +247,18 @@ impl Recovery<'_> {
         let path = segment::path(self.dir, base, form);
         let cut = self.disk.open(&path).and_then(|file| file.truncate(len));
         self.note("truncate", &path, cut);
+    }
+
+    fn write_again(&mut self, base: u64, form: Form, proven: u64, bytes: &[u8]) {
+        // A packed segment was synced whole before it got its name.
+        let start = if form == Form::Packed { bytes.len() } else { proven as usize };
+        let Some(unproven) = bytes.get(start..).filter(|bytes| !bytes.is_empty()) else { return };
+        let path = segment::path(self.dir, base, form);
+        let written = self.disk.open(&path).and_then(|file| {
+            file.write_at(start as u64, &mut [IoSlice::new(unproven)])?;
+            file.sync()
+        });
+        self.note("sync", &path, written);
     }
 
     fn keep_unsynced(&mut self, from: u64, bytes: &[u8]) {
