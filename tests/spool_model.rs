@@ -36,7 +36,10 @@ fn run(flavour: Flavour) {
             world.finish();
         }));
         if let Err(panic) = result {
-            eprintln!("{flavour:?} fails with SIDEWAKE_SEED={seed}");
+            #[expect(clippy::print_stderr, reason = "the seed must be seen")]
+            {
+                eprintln!("{flavour:?} fails with SIDEWAKE_SEED={seed}");
+            }
             resume_unwind(panic);
         }
     }

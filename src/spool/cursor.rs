@@ -244,7 +244,7 @@ impl Cursor {
                 let same = |other: &Segment| (other.base, other.form) == (base, form);
                 let known = state.damaged.iter().any(|damaged| damaged.base == base);
                 if state.segments.iter().any(same) && !known {
-                    state.damaged.push(Damaged { base, n_refusals: 0, retry_at: None });
+                    state.damaged.push(Damaged::new(base));
                     drop(state);
                     self.spool.signal.nudge();
                 }

@@ -65,7 +65,10 @@ impl CursorFile {
     /// and neither slot was sound.
     pub(super) fn load(disk: &Arc<dyn Disk>, dir: &Path) -> (Self, Option<Positions>) {
         let path = dir.join("cursors");
-        let file = disk.open(&path).ok();
+        let opened = disk.open(&path);
+        let is_absent =
+            matches!(&opened, Err(error) if error.kind() == std::io::ErrorKind::NotFound);
+        let file = opened.ok();
         let slots = file.as_deref().map_or([None, None], |file| {
             [0, 1].map(|slot| {
                 let mut bytes = vec![0; SLOT_LEN];
@@ -73,10 +76,6 @@ impl CursorFile {
                 decode(&bytes[..read])
             })
         });
-        let is_new = match &file {
-            None => true,
-            Some(file) => file.is_empty().unwrap_or(false),
-        };
         let best = match &slots {
             [Some((a, _)), Some((b, _))] => usize::from(b > a),
             [None, Some(_)] => 1,
@@ -94,7 +93,7 @@ impl CursorFile {
         }
         let generation = newest.as_ref().map_or(0, |(generation, _)| *generation);
         let found = newest.map(|(_, positions)| positions);
-        let found = if is_new { Some(Positions::default()) } else { found };
+        let found = if is_absent { Some(Positions::default()) } else { found };
         let cursor_file = Self {
             disk: Arc::clone(disk),
             path,

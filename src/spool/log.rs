@@ -272,6 +272,8 @@ impl Log {
         }
         active.len += footer.len() as u64;
         active.dirty = true;
+        // Gives back what was reserved behind the end; a hint, as the reservation was.
+        let _ = active.file.truncate(active.len);
         self.next += footer.len() as u64;
         let len = active.len;
         if let Some(segment) = self.tier.lock().segments.back_mut() {

@@ -14,7 +14,7 @@ use super::recovery::{Recovered, TierReport, recover};
 use super::route::Route;
 use super::segment::Segment;
 use super::tail::Tail;
-use super::tier::{State, Tier};
+use super::tier::{Damaged, State, Tier};
 use super::{RecoveryReport, SpoolError};
 
 /// Recovers every tier below `root`.
@@ -102,7 +102,7 @@ fn state(recovered: Recovered, routes: Vec<Route>, end: u64, tail_bytes: usize) 
         pending: std::collections::VecDeque::new(),
         pending_bytes: 0,
         stuck: None,
-        damaged: Vec::new(),
+        damaged: recovered.unread.iter().map(|base| Damaged::new(*base)).collect(),
         last_error: recovered.report.errors.last().cloned(),
         closed: false,
         ended: false,

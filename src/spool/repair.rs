@@ -9,6 +9,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::error::SpoolError;
+use super::mark::SourceEnd;
 use super::salvage::{self, Quarantined, Salvaged};
 use super::scan::{self, Depth, Scan};
 use super::segment::{Form, Segment};
@@ -82,6 +83,11 @@ fn replace(state: &mut State, old: &Segment, salvaged: &Salvaged, scan: &Scan) {
     };
     let behind = state.events_behind(index);
     state.segments.remove(index);
+    for frame in &scan.frames {
+        // One that could not be read at the start brings its positions now.
+        let (key, end) = (frame.header.source_key, frame.header.source_end);
+        state.sources.note(SourceEnd { key, end, observed_ns: frame.header.observed_ns });
+    }
     for (offset, segment) in salvaged.segments.iter().enumerate() {
         state.segments.insert(index + offset, *segment);
     }

@@ -18,10 +18,11 @@ const SECTOR: usize = 512;
 
 /// What the disk refuses, each in one of `one_in` calls.
 #[derive(Clone, Copy, Debug)]
-pub struct Faults {
-    pub kind: ErrorKind,
-    pub one_in: u64,
-    pub reads: bool,
+pub(crate) struct Faults {
+    pub(crate) kind: ErrorKind,
+    pub(crate) one_in: u64,
+    pub(crate) reads: bool,
+    pub(crate) writes: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -54,18 +55,17 @@ struct State {
     /// Handles of an earlier life are dead.
     life: u64,
     faults: Option<Faults>,
-    n_refused: u64,
 }
 
 /// See the module. Clones are the same disk.
 #[derive(Clone, Debug)]
-pub struct FakeDisk {
+pub(crate) struct FakeDisk {
     state: Arc<Mutex<State>>,
     life: u64,
 }
 
 impl FakeDisk {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let state = State {
             rng: Rng::new(seed),
             inodes: HashMap::new(),
@@ -75,21 +75,16 @@ impl FakeDisk {
             n_inodes: 0,
             life: 0,
             faults: None,
-            n_refused: 0,
         };
         Self { state: Arc::new(Mutex::new(state)), life: 0 }
     }
 
-    pub fn set_faults(&self, faults: Option<Faults>) {
+    pub(crate) fn set_faults(&self, faults: Option<Faults>) {
         self.lock().faults = faults;
     }
 
-    pub fn n_refused(&self) -> u64 {
-        self.lock().n_refused
-    }
-
     /// The power goes and comes back: the disk as the next process finds it.
-    pub fn crash(&self) -> Self {
+    pub(crate) fn crash(&self) -> Self {
         let mut state = self.lock();
         let State { rng, inodes, seen, platter, unsynced, life, faults, .. } = &mut *state;
         let kept = rng.below(unsynced.len() as u64 + 1) as usize;
@@ -111,7 +106,7 @@ impl FakeDisk {
     }
 
     /// The process goes, the page cache stays.
-    pub fn kill(&self) -> Self {
+    pub(crate) fn kill(&self) -> Self {
         let mut state = self.lock();
         state.faults = None;
         state.life += 1;
@@ -119,18 +114,21 @@ impl FakeDisk {
     }
 
     /// Names and lengths of all files.
-    pub fn files(&self) -> Vec<(PathBuf, usize)> {
+    pub(crate) fn files(&self) -> Vec<(PathBuf, usize)> {
         let state = self.lock();
         let len = |id| state.inodes.get(id).map_or(0, |inode: &Inode| inode.seen.len());
         state.seen.iter().map(|(path, id)| (path.clone(), len(id))).collect()
     }
 
     /// Flips one bit of a file, on the platter too.
-    pub fn flip(&self, path: &Path, bit: usize) {
+    pub(crate) fn flip(&self, path: &Path, bit: usize) {
         let mut state = self.lock();
         let id = state.seen[path];
         let inode = state.inodes.get_mut(&id).expect("an inode");
-        assert!(inode.unsynced.is_empty(), "rot is for what was durable");
+        // Rot is for what was durable.
+        for change in std::mem::take(&mut inode.unsynced) {
+            apply(&mut inode.platter, &change);
+        }
         inode.seen[bit / 8] ^= 1 << (bit % 8);
         inode.platter[bit / 8] ^= 1 << (bit % 8);
     }
@@ -146,10 +144,9 @@ impl FakeDisk {
             return Err(io::Error::other("the power is off"));
         }
         if let Some(faults) = state.faults
-            && (faults.reads || !read)
+            && (if read { faults.reads } else { faults.writes })
             && state.rng.one_in(faults.one_in)
         {
-            state.n_refused += 1;
             return Err(faults.kind.into());
         }
         Ok(state)

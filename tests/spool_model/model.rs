@@ -16,7 +16,7 @@ use super::rng::Rng;
 
 /// What is known of an appended batch.
 #[derive(Debug)]
-pub enum Fate {
+pub(crate) enum Fate {
     /// No answer yet.
     Waits(Ticket),
     /// Durable.
@@ -31,40 +31,40 @@ pub enum Fate {
 
 /// An appended batch. Its number is its index.
 #[derive(Debug)]
-pub struct Item {
-    pub fate: Fate,
-    pub n_events: u64,
-    pub source_key: u64,
-    pub source_end: u64,
+pub(crate) struct Item {
+    pub(crate) fate: Fate,
+    pub(crate) n_events: u64,
+    pub(crate) source_key: u64,
+    pub(crate) source_end: u64,
 }
 
 /// One route of a tier.
 #[derive(Debug)]
-pub struct RouteModel {
-    pub sink: String,
-    pub counters: Arc<RouteCounters>,
-    pub cursor: Option<Cursor>,
+pub(crate) struct RouteModel {
+    pub(crate) sink: String,
+    pub(crate) counters: Arc<RouteCounters>,
+    pub(crate) cursor: Option<Cursor>,
     /// Items before this are settled; those before `read` were handed out.
-    pub acked: usize,
-    pub read: usize,
+    pub(crate) acked: usize,
+    pub(crate) read: usize,
     /// Handed out and not settled: item and the end of its frame.
-    pub in_flight: VecDeque<(usize, u64)>,
+    pub(crate) in_flight: VecDeque<(usize, u64)>,
     /// Durable items that were passed without being handed out.
-    pub skipped: BTreeSet<usize>,
+    pub(crate) skipped: BTreeSet<usize>,
 }
 
 /// One tier.
 #[derive(Debug)]
-pub struct TierModel {
-    pub items: Vec<Item>,
-    pub routes: Vec<RouteModel>,
+pub(crate) struct TierModel {
+    pub(crate) items: Vec<Item>,
+    pub(crate) routes: Vec<RouteModel>,
     /// The next position of each source.
-    pub positions: Vec<u64>,
+    pub(crate) positions: Vec<u64>,
 }
 
 impl RouteModel {
     /// The identity of the counters, from the counters alone.
-    pub fn assert_adds_up(&self) {
+    pub(crate) fn assert_adds_up(&self) {
         let counters = &self.counters;
         let spooled = u64::try_from(counters.spooled.get()).expect("spooled is not negative");
         let out =
@@ -72,18 +72,18 @@ impl RouteModel {
         assert_eq!(counters.events_in.get(), out, "in = out for {}: {counters:?}", self.sink);
     }
 
-    pub fn n_dropped(&self) -> u64 {
+    pub(crate) fn n_dropped(&self) -> u64 {
         DropReason::ALL.iter().map(|reason| self.counters.dropped(*reason).get()).sum()
     }
 
-    pub fn n_dropped_for(&self, reason: DropReason) -> u64 {
+    pub(crate) fn n_dropped_for(&self, reason: DropReason) -> u64 {
         self.counters.dropped(reason).get()
     }
 }
 
 impl TierModel {
     /// Takes the answers that have come.
-    pub fn poll(&mut self) {
+    pub(crate) fn poll(&mut self) {
         for item in &mut self.items {
             if let Fate::Waits(ticket) = &mut item.fate
                 && let Some(result) = ticket.try_result()
@@ -94,13 +94,13 @@ impl TierModel {
     }
 
     /// The furthest durable position of the source with number `source`.
-    pub fn held_to(&self, key: u64) -> Option<u64> {
+    pub(crate) fn held_to(&self, key: u64) -> Option<u64> {
         let sure = |item: &&Item| item.source_key == key && matches!(item.fate, Fate::Sure);
         self.items.iter().filter(sure).map(|item| item.source_end).max()
     }
 
     /// Events that route `route` must still get.
-    pub fn n_owed(&self, route: &RouteModel) -> u64 {
+    pub(crate) fn n_owed(&self, route: &RouteModel) -> u64 {
         let owed = |item: &&Item| matches!(item.fate, Fate::Sure | Fate::Waits(_));
         self.items[route.acked..].iter().filter(owed).map(|item| item.n_events).sum()
     }
@@ -128,7 +128,7 @@ fn lines(tier: usize, id: usize, n_events: u64) -> Vec<Vec<u8>> {
 }
 
 /// Item `id` of tier `tier` as the batch that is appended.
-pub fn batch(
+pub(crate) fn batch(
     tier: usize,
     id: usize,
     n_events: u64,
@@ -151,7 +151,7 @@ pub fn batch(
 }
 
 /// Which item a batch that came out is; every byte of it is compared.
-pub fn identify(tier: usize, batch: &Protected) -> usize {
+pub(crate) fn identify(tier: usize, batch: &Protected) -> usize {
     let name = batch.origin.source.strip_prefix("item ").expect("an item");
     let id: usize = name.parse().expect("a number");
     let expected = lines(tier, id, batch.len() as u64);

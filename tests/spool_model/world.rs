@@ -1,5 +1,6 @@
 //! One run: a spool on a fake disk, the reference beside it, and random steps of both.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ const N_SOURCES: u64 = 3;
 
 /// What may happen in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flavour {
+pub(crate) enum Flavour {
     /// Crashes and restarts; room enough: nothing may be missing.
     Crashes,
     /// ... and a disk that refuses, sometimes for long.
@@ -34,7 +35,7 @@ pub enum Flavour {
 
 /// See the module.
 #[derive(Debug)]
-pub struct World {
+pub(crate) struct World {
     flavour: Flavour,
     rng: Rng,
     disk: FakeDisk,
@@ -44,10 +45,13 @@ pub struct World {
     wall_ns: i64,
     /// Frames that rot may have taken.
     n_flips: u64,
+    /// The disk refused reads while the spool was opened: until the next start sources may be
+    /// thought less far than they are.
+    blind: bool,
 }
 
 impl World {
-    pub fn new(flavour: Flavour, seed: u64) -> Self {
+    pub(crate) fn new(flavour: Flavour, seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let disk = FakeDisk::new(rng.next());
         let tier = |sinks: &[&str]| TierModel {
@@ -57,7 +61,8 @@ impl World {
         };
         let tiers = vec![tier(&["loki", "files"]), tier(&["bigquery"])];
         let (spool, now, wall_ns) = (None, Instant::now(), 1_000_000_000_000);
-        let mut world = Self { flavour, rng, disk, spool, tiers, now, wall_ns, n_flips: 0 };
+        let mut world =
+            Self { flavour, rng, disk, spool, tiers, now, wall_ns, n_flips: 0, blind: false };
         world.open();
         world
     }
@@ -113,9 +118,17 @@ impl World {
             route.skipped.clear();
         }
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
-        let opened = Spool::open_by_hand(self.options(), &disk, Path::new(ROOT));
+        let blind = self.flavour == Flavour::Faults && self.rng.one_in(3);
+        self.blind |= blind;
+        let refusals = Faults { kind: ErrorKind::Other, one_in: 8, reads: true, writes: false };
+        self.disk.set_faults(blind.then_some(refusals));
+        let mut opened = Spool::open_by_hand(self.options(), &disk, Path::new(ROOT));
+        while blind && matches!(opened, Err(SpoolError::Disk { .. })) {
+            opened = Spool::open_by_hand(self.options(), &disk, Path::new(ROOT));
+        }
         let (spool, report) = opened.expect("the spool always opens");
-        if self.flavour != Flavour::Rots {
+        self.disk.set_faults(None);
+        if self.flavour != Flavour::Rots && !blind {
             for tier in &report.tiers {
                 assert!(!tier.cursors_lost, "{tier:?}");
                 assert!(tier.missing.is_empty(), "{tier:?}");
@@ -194,7 +207,7 @@ impl World {
     }
 
     /// All that `cursor` has; damage on the way needs turns of the writer.
-    fn drain(&self, tier: usize, cursor: &mut Cursor) -> Vec<usize> {
+    fn drain(&mut self, tier: usize, cursor: &mut Cursor) -> Vec<usize> {
         let mut ids = Vec::new();
         let mut n_idle = 0;
         while n_idle < 3 {
@@ -205,7 +218,8 @@ impl World {
                 }
                 None => {
                     n_idle += 1;
-                    if self.flavour == Flavour::Rots {
+                    if matches!(self.flavour, Flavour::Rots | Flavour::Faults) {
+                        self.now += Duration::from_secs(1);
                         self.spool().turn(self.now, self.wall_ns);
                     }
                 }
@@ -215,7 +229,7 @@ impl World {
     }
 
     /// One random step.
-    pub fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         let tier = self.rng.below(self.tiers.len() as u64) as usize;
         let route = self.rng.below(self.tiers[tier].routes.len() as u64) as usize;
         match self.rng.below(100) {
@@ -329,14 +343,10 @@ impl World {
 
     fn toggle_faults(&mut self) {
         if self.flavour == Flavour::Faults {
-            let kinds = [
-                std::io::ErrorKind::StorageFull,
-                std::io::ErrorKind::ReadOnlyFilesystem,
-                std::io::ErrorKind::Other,
-            ];
+            let kinds = [ErrorKind::StorageFull, ErrorKind::ReadOnlyFilesystem, ErrorKind::Other];
             let kind = kinds[self.rng.below(3) as usize];
             let one_in = 1 + self.rng.below(4);
-            let faults = Faults { kind, one_in, reads: self.rng.one_in(3) };
+            let faults = Faults { kind, one_in, reads: self.rng.one_in(3), writes: true };
             self.disk.set_faults(self.rng.one_in(2).then_some(faults));
         }
     }
@@ -409,7 +419,7 @@ impl World {
                     assert_eq!(spooled, tier.n_owed(route).cast_signed(), "tier {index}");
                 }
             }
-            if self.flavour != Flavour::Rots {
+            if self.flavour != Flavour::Rots && !self.blind {
                 for key in 1..=N_SOURCES {
                     let held = self.spool.as_ref().expect("open").held_to(TierId(index as u8), key);
                     // A position without events may survive a crash unseen.
@@ -451,7 +461,7 @@ impl World {
     }
 
     /// Lets the disk be well again and everything arrive.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.disk.set_faults(None);
         for _ in 0..2000 {
             self.now += Duration::from_secs(6);
