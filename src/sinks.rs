@@ -13,6 +13,8 @@ use crate::event::batch::{Batch, Event};
 pub use crate::event::log_range::LogRange;
 use crate::secret::Secret;
 
+pub use crate::event::log_range::LogRange;
+
 pub mod console;
 pub mod loki;
 

@@ -123,10 +123,9 @@ struct Scan<'a> {
 impl<'a> Scan<'a> {
     fn new(bytes: &'a [u8], first: usize, partial_at: usize, limits: Limits) -> Self {
         // Behind a dropped rest the first bytes are no line.
-        let (table, blanks) = match first {
-            0 => (None, Vec::new()),
-            _ => (Some(Vec::new()), vec![0..first]),
-        };
+        let mut blanks = Vec::new();
+        let table = (first > 0).then(Vec::new);
+        blanks.extend((first > 0).then_some(0..first));
         Self {
             bytes,
             limits,
