@@ -1,8 +1,8 @@
 //! Floor 5: puts the floors below together, and takes them apart in the right order.
 //!
 //! Owns the start (plan, spool, routes, admin, sources), the wait for the end, and the shutdown:
-//! sources drain, the spool syncs, delivery uses what is left of the grace period. Deliberately holds
-//! no logic of its own about events: that is `pipeline`'s, `spool`'s and `deliver`'s.
+//! sources drain, the spool syncs, delivery uses what is left of the grace period. Deliberately
+//! holds no logic of its own about events: that is `pipeline`'s, `spool`'s and `deliver`'s.
 //!
 //! # Why
 //! One runtime thread for everything asynchronous, one thread per source, two for the spool: a

@@ -119,7 +119,8 @@ impl Daemon {
                 ended = self.sources.recv() => self.note_end(ended, code),
                 notice = self.signals.next() => if notice == Notice::Stop {
                     stopped = Some(Instant::now());
-                    // A child was sent the signal and ends by itself; its output is read to the end.
+                    // A child was sent the signal and ends by itself; its output is read to the
+                    // end.
                     break;
                 },
             }

@@ -18,14 +18,16 @@ pub const NO_SPAN: u32 = u32::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Record {
-    /// Event time in nanoseconds since 1970; the observed time where [`Flags::TIME_OBSERVED`] is set.
+    /// Event time in nanoseconds since 1970; the observed time where [`Flags::TIME_OBSERVED`] is
+    /// set.
     pub ts_ns: i64,
     /// Sampling: the OTel rejection threshold `T` (56 bits) that this kept event passed;
     /// probability = 1 - T / 2^56. The top byte is the index of the rule that decided.
     pub threshold: u64,
     /// First byte of the event in the batch's bytes.
     pub off: u32,
-    /// Length of the event, without the newline behind it. A joined traceback holds newlines inside.
+    /// Length of the event, without the newline behind it. A joined traceback holds newlines
+    /// inside.
     pub len: u32,
     /// Offset of `request_id`'s text within the event, or [`NO_SPAN`].
     pub request_id_off: u32,
@@ -164,7 +166,8 @@ impl Kind {
     }
 }
 
-/// Severity in the five steps that Python, OpenTelemetry and Loki share; `Unset` where none was given.
+/// Severity in the five steps that Python, OpenTelemetry and Loki share; `Unset` where none was
+/// given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Level {

@@ -1,8 +1,9 @@
-//! Pending edits of one line and their application in one pass: the only way an event's bytes change.
+//! Pending edits of one line and their application in one pass: the only way an event's bytes
+//! change.
 //!
-//! Edits may be added in any order and may overlap; overlapping ones melt into one that covers all of
-//! them (protection fails closed: what any edit wanted gone is gone). Deliberately knows nothing of
-//! JSON: who adds an edit sees to it that the result is what it should be.
+//! Edits may be added in any order and may overlap; overlapping ones melt into one that covers all
+//! of them (protection fails closed: what any edit wanted gone is gone). Deliberately knows nothing
+//! of JSON: who adds an edit sees to it that the result is what it should be.
 
 /// One replacement of a range of the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +64,8 @@ impl Splice {
     }
 
     /// Where the span `start..end` of the line lies after [`Self::apply`]: moved, or, when an edit
-    /// covered it exactly or around its quotes, the replacement's text without quotes. `None` when an
-    /// edit cut it or took it away.
+    /// covered it exactly or around its quotes, the replacement's text without quotes. `None` when
+    /// an edit cut it or took it away.
     #[must_use]
     pub fn moved(&self, start: u32, end: u32) -> Option<(u32, u32)> {
         let mut shift = 0i64;

@@ -23,8 +23,8 @@ use super::sample::Randomness;
 use super::time;
 
 impl Pipeline {
-    /// A line that fits lesson `lesson`; its values are in `work.found`. Returns whether it was dealt
-    /// with: a line whose own words put it into another tier than its shape's must be walked.
+    /// A line that fits lesson `lesson`; its values are in `work.found`. Returns whether it was
+    /// dealt with: a line whose own words put it into another tier than its shape's must be walked.
     #[inline]
     pub(super) fn fitted_line(&mut self, lesson: usize, place: Place, out: &mut Outputs) -> bool {
         let values = std::mem::take(&mut self.work.found.values);

@@ -2,8 +2,8 @@
 //!
 //! The shape that followed the last one the last time is tried first, then the others by how
 //! recently they fitted. Bounded in number; the one that fitted longest ago makes room. Learning is
-//! paid from a budget that lines refill, so that a stream in which no two lines are alike costs a walk
-//! a line and not a lesson a line.
+//! paid from a budget that lines refill, so that a stream in which no two lines are alike costs a
+//! walk a line and not a lesson a line.
 
 use crate::event::json::block::Native;
 use crate::event::json::doc::Doc;
@@ -159,7 +159,8 @@ impl Lessons {
         self.last = index;
     }
 
-    /// Whether a line with the same keys in the same order, and the same deciding values, came before.
+    /// Whether a line with the same keys in the same order, and the same deciding values, came
+    /// before.
     fn seen_before(&mut self, doc: &Doc<'_>, meaning: &Meaning) -> bool {
         let mut hash = xxhash_rust::xxh3::xxh3_64(&doc.found.paths);
         for &index in &meaning.decided_by {

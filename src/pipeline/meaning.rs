@@ -216,7 +216,8 @@ fn reading(doc: &Doc<'_>, member: u16) -> Option<Reading> {
     Some(Reading { key, from: ReadFrom::Value(member) })
 }
 
-/// Lets the tier's `features:` policy drop the members of the features object that it does not keep.
+/// Lets the tier's `features:` policy drop the members of the features object that it does not
+/// keep.
 fn choose_features(doc: &Doc<'_>, tier: &TierPlan, features: Option<u16>, facts: &mut [Facts]) {
     if *tier.policy.features() == Features::All {
         return;

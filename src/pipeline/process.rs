@@ -186,8 +186,8 @@ impl Pipeline {
         self.work.facts = facts;
     }
 
-    /// Bytes that are no UTF-8 cannot go to any sink as text: each bad sequence becomes U+FFFD, and the
-    /// repaired line is read again.
+    /// Bytes that are no UTF-8 cannot go to any sink as text: each bad sequence becomes U+FFFD, and
+    /// the repaired line is read again.
     #[cold]
     fn broken_utf8(&mut self, place: Place, out: &mut Outputs) {
         let line = out.padded().get(place.start..place.end).unwrap_or_default();
@@ -199,8 +199,8 @@ impl Pipeline {
         self.work.repaired = repaired;
     }
 
-    /// Whether keys and deciding values may stand as they are on every line of the shape: a key with
-    /// escapes has other spellings, and what holds personal data must be edited each time.
+    /// Whether keys and deciding values may stand as they are on every line of the shape: a key
+    /// with escapes has other spellings, and what holds personal data must be edited each time.
     fn shape_is_plain(&mut self, doc: &Doc<'_>, meaning: &Meaning) -> bool {
         let entities = self.plan.tiers[meaning.tier].policy.detect();
         let (hits, scratch) = (&mut self.work.hits, &mut self.work.scratch);

@@ -236,8 +236,8 @@ impl<'a> Scan<'a> {
         self.table_before(start).push(line(start, len, flags));
     }
 
-    /// The table; made, if there is none yet, of the lines in front of `start`, which until now were
-    /// what their newlines say.
+    /// The table; made, if there is none yet, of the lines in front of `start`, which until now
+    /// were what their newlines say.
     fn table_before(&mut self, start: usize) -> &mut Vec<Line> {
         let (bytes, first) = (self.bytes, self.first);
         self.table.get_or_insert_with(|| {

@@ -110,7 +110,8 @@ fn state(recovered: Recovered, routes: Vec<Route>, end: u64, tail_bytes: usize) 
     }
 }
 
-/// Where a cursor that stood at `stored` goes on, at a frame's beginning, and the events from there.
+/// Where a cursor that stood at `stored` goes on, at a frame's beginning, and the events from
+/// there.
 fn place(disk: &dyn Disk, dir: &Path, recovered: &Recovered, stored: u64, end: u64) -> (u64, u64) {
     let segments = &recovered.segments;
     let index = segments.partition_point(|segment| segment.end <= stored);
@@ -124,8 +125,8 @@ fn place(disk: &dyn Disk, dir: &Path, recovered: &Recovered, stored: u64, end: u
 }
 
 fn walk(disk: &dyn Disk, dir: &Path, segment: &Segment, position: u64) -> (u64, u64) {
-    // Where damage is met the cursor begins with the segment: its first read reports it, and what is
-    // counted here from a damaged head would never be put right.
+    // Where damage is met the cursor begins with the segment: its first read reports it, and what
+    // is counted here from a damaged head would never be put right.
     let at_base = (segment.base, 0);
     let Ok(mut reader) = FrameReader::open(disk, dir, segment) else { return at_base };
     let mut passed = 0;

@@ -1,7 +1,7 @@
 //! Looks at what a tier's log holds without opening the spool: for `show`, beside a running daemon.
 //!
-//! Takes no lock and writes nothing. A segment that is freed or packed meanwhile is passed over, and
-//! so is the end of one that is being written.
+//! Takes no lock and writes nothing. A segment that is freed or packed meanwhile is passed over,
+//! and so is the end of one that is being written.
 
 use std::path::Path;
 

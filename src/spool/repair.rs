@@ -2,8 +2,8 @@
 //!
 //! # Why
 //! A reader only reports: one thread changes files, so a segment is never taken apart twice. A disk
-//! that refuses a read is asked again with growing pauses, for about ten seconds, before the segment
-//! is set aside; cursors that need it wait meanwhile, others go on.
+//! that refuses a read is asked again with growing pauses, for about ten seconds, before the
+//! segment is set aside; cursors that need it wait meanwhile, others go on.
 
 use std::io;
 use std::time::{Duration, Instant};

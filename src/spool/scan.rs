@@ -33,7 +33,8 @@ pub(super) struct Damage {
     /// Offsets in the file.
     pub(super) start: usize,
     pub(super) end: usize,
-    /// Logical position of its first byte (in a packed segment, of the first frame that may be lost).
+    /// Logical position of its first byte (in a packed segment, of the first frame that may be
+    /// lost).
     pub(super) from: u64,
     /// What was wrong with the first frame.
     pub(super) reason: FrameError,

@@ -1,6 +1,6 @@
-//! The floor: what no log shipper of this kind can go below. Read the file, find the lines, write each
-//! into a protobuf entry, compress, write to a socket that is read to its end. Nothing is looked at,
-//! nothing is stored.
+//! The floor: what no log shipper of this kind can go below. Read the file, find the lines, write
+//! each into a protobuf entry, compress, write to a socket that is read to its end. Nothing is
+//! looked at, nothing is stored.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -6,10 +6,11 @@
 //! cargo bench -- middle            the middle alone, without a daemon
 //! ```
 //! Each run is a process of its own: the daemon (this binary again, with an allocator that counts)
-//! reads a complete file and ships it to a receiver in the parent, which only counts; the run is over
-//! when every record is accounted for. Printed are records and MB per CPU-second (user and system time
-//! of the child, from start to the last record), peak RSS, allocations per record, and the ratio to
-//! the floor, which the same process measures afterwards: read, memchr, protobuf, snappy, socket.
+//! reads a complete file and ships it to a receiver in the parent, which only counts; the run is
+//! over when every record is accounted for. Printed are records and MB per CPU-second (user and
+//! system time of the child, from start to the last record), peak RSS, allocations per record, and
+//! the ratio to the floor, which the same process measures afterwards: read, memchr, protobuf,
+//! snappy, socket.
 //!
 //! Numbers vary by a third between machines and moments: trust ratios, and the median of the runs.
 

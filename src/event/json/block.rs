@@ -1,8 +1,9 @@
-//! Sixteen bytes at a time: which of them are equal to a byte or lie in a range, as bits of a `u16`.
+//! Sixteen bytes at a time: which of them are equal to a byte or lie in a range, as bits of a
+//! `u16`.
 //!
 //! Two implementations of one trait: SSE2, which every x86-64 has, through the safe functions of
-//! `safe_arch`; and two 64-bit words, for every other processor. The scan is generic over it, and the
-//! tests run both on x86-64. Deliberately tiny: the four questions that the scan asks.
+//! `safe_arch`; and two 64-bit words, for every other processor. The scan is generic over it, and
+//! the tests run both on x86-64. Deliberately tiny: the four questions that the scan asks.
 
 /// Sixteen bytes in registers. Bit `i` of every answer speaks of byte `i`.
 pub trait Block: Copy {

@@ -1,8 +1,8 @@
 //! The two tokens that every pass over JSON needs: where a string ends and where a number ends.
 //!
 //! Strict where it counts: an escape is checked, a control byte refuses the line, UTF-8 is
-//! validated in the strings that are not plain ASCII, and a number follows RFC 8259 (BigQuery's JSON
-//! columns refuse `1.2.3`). Deliberately keeps no state and allocates nothing.
+//! validated in the strings that are not plain ASCII, and a number follows RFC 8259 (BigQuery's
+//! JSON columns refuse `1.2.3`). Deliberately keeps no state and allocates nothing.
 
 use super::block::Block;
 

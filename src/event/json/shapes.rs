@@ -1,14 +1,14 @@
 //! The prefilter of the detectors: could this value hold personal data or a secret at all?
 //!
-//! [`Classes`] are the byte classes of a value of at most 64 bytes, which the scan of a string yields
-//! on the way to its closing quote; [`Classes::is_suspect`] asks a few bit questions of them. It is
-//! meant to say no for ids, words, versions, hashes and times in a few cycles. Behind it stand the
-//! validators of `protect`, which decide; longer values go to them at once, and so do values with a
-//! backslash, a control byte or a non-ASCII byte.
+//! [`Classes`] are the byte classes of a value of at most 64 bytes, which the scan of a string
+//! yields on the way to its closing quote; [`Classes::is_suspect`] asks a few bit questions of
+//! them. It is meant to say no for ids, words, versions, hashes and times in a few cycles. Behind
+//! it stand the validators of `protect`, which decide; longer values go to them at once, and so do
+//! values with a backslash, a control byte or a non-ASCII byte.
 //!
-//! Invariant: a superset of the validators, each of which states its necessary condition at the head
-//! of its file. A property test beside them holds it (they lie a floor above). A shape here may be
-//! loosened freely, and tightened only with that test.
+//! Invariant: a superset of the validators, each of which states its necessary condition at the
+//! head of its file. A property test beside them holds it (they lie a floor above). A shape here
+//! may be loosened freely, and tightened only with that test.
 
 use super::block::{Block, Native};
 use super::scan::{byte, load16};
@@ -55,7 +55,8 @@ const fn low_bits(n: usize) -> u64 {
 }
 
 impl Classes {
-    /// Adds the block whose first byte is byte `at` of the value; bits outside `within` are not its.
+    /// Adds the block whose first byte is byte `at` of the value; bits outside `within` are not
+    /// its.
     #[inline(always)]
     pub fn add<B: Block>(&mut self, block: B, at: usize, within: u16) {
         let put = |bits: u16| u64::from(bits & within) << at;

@@ -1,9 +1,10 @@
 //! The shape of a line seen before: the bytes between its values.
 //!
 //! Services print the same few shapes of line for ever. A [`Skeleton`] is learned from one walked
-//! line; the next line is *compared* with it: 32 literal bytes at a time, and only the values between
-//! them are looked at, once: one pass finds where a value ends, proves that it is plain, and yields
-//! the class masks of the prefilter. No key is hashed, no newline searched, nothing allocated.
+//! line; the next line is *compared* with it: 32 literal bytes at a time, and only the values
+//! between them are looked at, once: one pass finds where a value ends, proves that it is plain,
+//! and yields the class masks of the prefilter. No key is hashed, no newline searched, nothing
+//! allocated.
 //!
 //! The comparison is as strict as the walk: the literal bytes are the grammar, strings and numbers
 //! are checked by [`super::scan`], containers by [`super::walk`]. What does not fit is walked.
@@ -153,9 +154,9 @@ impl Skeleton {
         self.segs.len() * size_of::<Seg>() + self.containers.len() * 40
     }
 
-    /// Compares the line that begins at `start` and lies before `limit` (the end of the content, whose
-    /// last byte is a newline). Returns the position of the line's newline, or `None` where it does
-    /// not fit; `found` is then meaningless.
+    /// Compares the line that begins at `start` and lies before `limit` (the end of the content,
+    /// whose last byte is a newline). Returns the position of the line's newline, or `None` where
+    /// it does not fit; `found` is then meaningless.
     #[inline]
     pub fn fit<B: Block>(
         &self,

@@ -1,9 +1,9 @@
 //! The full walk of one JSON line into a flat list of members ([`super::doc`]).
 //!
 //! It runs for lines of a shape not seen before and for those that fit no skeleton. The grammar is
-//! RFC 8259 plus Python's `NaN`, `Infinity` and `-Infinity`; nesting beyond [`DEPTH_MAX`] is refused.
-//! What it refuses is not lost: the line is then text. Iterative, with an explicit stack, so that no
-//! input can overflow ours. Deliberately does not decode anything.
+//! RFC 8259 plus Python's `NaN`, `Infinity` and `-Infinity`; nesting beyond [`DEPTH_MAX`] is
+//! refused. What it refuses is not lost: the line is then text. Iterative, with an explicit stack,
+//! so that no input can overflow ours. Deliberately does not decode anything.
 
 use super::block::Block;
 use super::doc::{DocBuffers, Member, ValueKind};

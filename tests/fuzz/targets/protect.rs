@@ -67,8 +67,8 @@ pub(crate) fn prefilter_is_a_superset(value: &[u8]) {
     }
 }
 
-/// Something personal stands alone among any other text: whatever the rest is, it goes, in a string,
-/// in a string in JSON in a string, and percent-encoded.
+/// Something personal stands alone among any other text: whatever the rest is, it goes, in a
+/// string, in a string in JSON in a string, and percent-encoded.
 pub(crate) fn planted(around: &[u8]) {
     const PLANTED: [&str; 4] =
         ["bob@example.com", "4111111111111111", "078-05-1120", "DE89370400440532013000"];
