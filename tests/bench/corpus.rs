@@ -199,66 +199,7 @@ pub fn hostile(n: u64) -> Vec<u8> {
     let mut line = String::new();
     for i in 0..n {
         line.clear();
-        match rng.below(10) {
-            0..3 => prediction(&mut rng, i, &mut line),
-            3 => {
-                let _ = write!(
-                    line,
-                    "{{\"message\":\"tab\\tquote\\\" uml\\u00fc \\ud83d\\ude00 {}\",\"level\":\"info\",\"prompt\":\"{}\"}}",
-                    rng.below(99),
-                    "a \\\"quoted\\\" prompt line\\n".repeat(12)
-                );
-            }
-            4 => {
-                let name = format!("b\\u00f6b{}\\u0040example.com", rng.below(999));
-                let _ = write!(
-                    line,
-                    "{{\"event\":\"signup\",\"mail\":\"{name}\",\"text\":\"{}\"}}",
-                    "größer als früher ".repeat(20)
-                );
-            }
-            5 => {
-                let nested = format!(
-                    "{{\\\"user\\\":\\\"bob{}@example.com\\\",\\\"n\\\":{}}}",
-                    rng.below(99),
-                    i
-                );
-                let _ = write!(
-                    line,
-                    "{{\"payload\":\"{nested}\",\"k\":{i},\"url\":\"https://x.test/?q=a%40b.co&n={i}\"}}"
-                );
-            }
-            6 => {
-                let _ = write!(
-                    line,
-                    "{{\"event\":\"broken\",\"a\":[1,2,{{\"b\":\"c{}\"}},\"d\":",
-                    rng.below(99)
-                );
-            }
-            7 => {
-                let _ = write!(
-                    line,
-                    "{{\"k{}\":{{\"v\":[{}]}},\"z\":null}}",
-                    rng.below(5000),
-                    (0..40).map(|x| (x * i % 97).to_string()).collect::<Vec<_>>().join(",")
-                );
-            }
-            8 => line.push_str("plain text with bytes that are no UTF-8: "),
-            _ if rng.below(2000) == 0 => {
-                let _ = write!(
-                    line,
-                    "{{\"event\":\"huge\",\"blob\":\"{}\"}}",
-                    "lorem ipsum ".repeat(87_000)
-                );
-            }
-            _ => {
-                let _ = write!(
-                    line,
-                    "{{\"event\":\"embedding\",\"vector\":[{}]}}",
-                    (0..60).map(|_| format!("{:.6}", rng.unit())).collect::<Vec<_>>().join(", ")
-                );
-            }
-        }
+        hostile_line(&mut rng, i, &mut line);
         out.extend_from_slice(line.as_bytes());
         if line.starts_with("plain") {
             out.extend_from_slice(&[0xff, 0xfe, b'x', 0xc3, b' ']);
@@ -267,4 +208,68 @@ pub fn hostile(n: u64) -> Vec<u8> {
         out.push(b'\n');
     }
     out
+}
+
+/// One hostile line; bytes that are no UTF-8 come later.
+fn hostile_line(rng: &mut Rng, i: u64, line: &mut String) {
+    match rng.below(10) {
+        0..3 => prediction(rng, i, line),
+        3 => {
+            let _ = write!(
+                line,
+                "{{\"message\":\"tab\\tquote\\\" uml\\u00fc \\ud83d\\ude00 {}\",\"level\":\"info\",\"prompt\":\"{}\"}}",
+                rng.below(99),
+                "a \\\"quoted\\\" prompt line\\n".repeat(12)
+            );
+        }
+        4 => {
+            let name = format!("b\\u00f6b{}\\u0040example.com", rng.below(999));
+            let _ = write!(
+                line,
+                "{{\"event\":\"signup\",\"mail\":\"{name}\",\"text\":\"{}\"}}",
+                "größer als früher ".repeat(20)
+            );
+        }
+        5 => {
+            let nested = format!(
+                "{{\\\"user\\\":\\\"bob{}@example.com\\\",\\\"n\\\":{}}}",
+                rng.below(99),
+                i
+            );
+            let _ = write!(
+                line,
+                "{{\"payload\":\"{nested}\",\"k\":{i},\"url\":\"https://x.test/?q=a%40b.co&n={i}\"}}"
+            );
+        }
+        6 => {
+            let _ = write!(
+                line,
+                "{{\"event\":\"broken\",\"a\":[1,2,{{\"b\":\"c{}\"}},\"d\":",
+                rng.below(99)
+            );
+        }
+        7 => {
+            let _ = write!(
+                line,
+                "{{\"k{}\":{{\"v\":[{}]}},\"z\":null}}",
+                rng.below(5000),
+                (0..40).map(|x| (x * i % 97).to_string()).collect::<Vec<_>>().join(",")
+            );
+        }
+        8 => line.push_str("plain text with bytes that are no UTF-8: "),
+        _ if rng.below(2000) == 0 => {
+            let _ = write!(
+                line,
+                "{{\"event\":\"huge\",\"blob\":\"{}\"}}",
+                "lorem ipsum ".repeat(87_000)
+            );
+        }
+        _ => {
+            let _ = write!(
+                line,
+                "{{\"event\":\"embedding\",\"vector\":[{}]}}",
+                (0..60).map(|_| format!("{:.6}", rng.unit())).collect::<Vec<_>>().join(", ")
+            );
+        }
+    }
 }

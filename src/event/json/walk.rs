@@ -375,7 +375,7 @@ mod tests {
             prop_assert_eq!(mine, walked::<Swar>(line.as_bytes()).is_some());
             let theirs = serde_json::from_str::<serde_json::Value>(&line).is_ok();
             // Numbers beyond f64 are legal JSON that serde_json's tree cannot hold.
-            let raw = serde_json::from_str::<std::collections::HashMap<String, Box<serde_json::value::RawValue>>>(&line).is_ok();
+            let raw = serde_json::from_str::<serde::de::IgnoredAny>(&line).is_ok();
             if mine { prop_assert!(theirs || raw, "{}", line); }
             if theirs { prop_assert!(mine, "{}", line); }
         }

@@ -1,3 +1,6 @@
+//! What an understanding rests on, and that it holds for every line of the same shape. The kinds of
+//! real lines are in `tests/classify_fixtures.rs`.
+
 use proptest::prelude::*;
 
 use super::*;

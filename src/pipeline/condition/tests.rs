@@ -1,3 +1,5 @@
+//! What holds, what is unknown, and that every mistake is pointed at.
+
 use proptest::prelude::*;
 
 use super::*;

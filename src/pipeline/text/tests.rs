@@ -1,3 +1,5 @@
+//! Ids and embedded objects in text. Real tools' lines are in `tests/classify_fixtures.rs`.
+
 use proptest::prelude::*;
 
 use super::*;

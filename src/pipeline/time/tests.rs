@@ -1,3 +1,5 @@
+//! Spellings one by one; RFC 3339 against the `time` crate.
+
 use proptest::prelude::*;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

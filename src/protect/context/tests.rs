@@ -1,3 +1,5 @@
+//! Keys that are secrets, keys that only look like it, and what else a key says.
+
 use super::*;
 
 #[test]

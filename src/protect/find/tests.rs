@@ -1,3 +1,5 @@
+//! Each detector on what it must find and on what it must leave alone.
+
 use super::*;
 
 /// What `find` sees in `text`, as `entity:text`.

@@ -1,3 +1,5 @@
+//! Which rule wins, and which features stay.
+
 use super::*;
 use crate::protect::context::of_path;
 

@@ -1,3 +1,5 @@
+//! Known answers, joins over spellings and tiers, rotation, key files.
+
 use super::*;
 
 const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";

@@ -1,3 +1,5 @@
+//! What stands in the place of a value, by action and kind of token.
+
 use super::*;
 use crate::protect::policy::PolicySpec;
 

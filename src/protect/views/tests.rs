@@ -1,3 +1,5 @@
+//! Findings in every spelling, and where they begin and end in the raw bytes.
+
 use super::*;
 use crate::protect::context;
 

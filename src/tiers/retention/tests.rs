@@ -1,3 +1,5 @@
+//! What goes at which moment, and what must never be touched.
+
 use std::fs;
 use std::time::{Duration, SystemTime};
 
