@@ -10,7 +10,6 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::event::batch::{Batch, Event};
-pub use crate::event::log_range::LogRange;
 use crate::secret::Secret;
 
 pub use crate::event::log_range::LogRange;
