@@ -257,10 +257,10 @@ impl Spool {
         }
     }
 
-    /// Packs one segment that a cursor lags behind; whether there was one. The spool's own thread
-    /// does so by itself.
+    /// Packs one segment that a cursor lags behind; whether there was one. Nothing for a spool with
+    /// threads, of which one packs.
     pub fn pack(&self) -> bool {
-        self.tiers.iter().any(|tier| pack::pack_one(tier))
+        matches!(self.drive, Drive::Hand(_)) && self.tiers.iter().any(|tier| pack::pack_one(tier))
     }
 }
 
