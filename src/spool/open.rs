@@ -14,7 +14,7 @@ use super::recovery::{Recovered, TierReport, recover};
 use super::route::Route;
 use super::segment::Segment;
 use super::tail::Tail;
-use super::tier::{Damaged, State, Tier};
+use super::tier::{State, Tier};
 use super::{RecoveryReport, SpoolError};
 
 /// Recovers every tier below `root`.
@@ -75,7 +75,7 @@ fn open_tier(
     }
     cursor_file.keep(positions.routes);
     let report = recovered.report.clone();
-    let mut state = state(recovered, routes, end, options.tail_bytes);
+    let mut state = state(recovered, routes, (end, synced), options.tail_bytes);
     state.settle();
     let tier = Tier {
         name: tier.name,
@@ -90,7 +90,12 @@ fn open_tier(
     Ok((Log::new(Arc::new(tier), cursor_file), report))
 }
 
-fn state(recovered: Recovered, routes: Vec<Route>, end: u64, tail_bytes: usize) -> State {
+fn state(
+    recovered: Recovered,
+    routes: Vec<Route>,
+    (end, synced): (u64, u64),
+    tail_bytes: usize,
+) -> State {
     State {
         durable: end,
         data_end: recovered.data_end(),
@@ -102,7 +107,8 @@ fn state(recovered: Recovered, routes: Vec<Route>, end: u64, tail_bytes: usize) 
         pending: std::collections::VecDeque::new(),
         pending_bytes: 0,
         stuck: None,
-        damaged: recovered.unread.iter().map(|base| Damaged::new(*base)).collect(),
+        damaged: recovered.unread,
+        synced,
         last_error: recovered.report.errors.last().cloned(),
         closed: false,
         ended: false,
