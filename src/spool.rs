@@ -1,9 +1,9 @@
 //! Floor 2: the durable log of each tier, with one cursor per (tier, sink) route.
 //!
-//! What comes in is a [`Protected`] batch; when its [`Ticket`] resolves it is durable and the source
-//! may forget it. What goes out is the same batch, to every route of the tier, in order, until the
-//! route's [`Cursor`] acknowledged it. Deliberately knows no sink, no config and no clock but the
-//! writer's.
+//! What comes in is a [`Protected`] batch; when its [`Ticket`] resolves it is durable and the
+//! source may forget it. What goes out is the same batch, to every route of the tier, in order,
+//! until the route's [`Cursor`] acknowledged it. Deliberately knows no sink, no config and no clock
+//! but the writer's.
 //!
 //! # On disk
 //! ```text
@@ -13,35 +13,38 @@
 //! <path>/<tier>/cursors                         where each sink stands, two slots of 8 KiB
 //! <path>/<tier>/00000000007fe01c-812.quarantine what could not be read; nothing deletes it
 //! ```
-//! A position is a byte offset in the tier's log. It is never given out twice, except for bytes that
-//! were never synced, which nobody has seen. A segment is frames of [`event::frame`] one after the
-//! other: first a snapshot of all source positions, then batches, a mark of 78 bytes in front of each
-//! group that follows a sync, and a footer when it is sealed, at 4 MiB or a quarter of the tier's
-//! share. [`mark`] has the spool's own frames, [`segment`] the two forms, [`cursor_file`] the slots.
+//! A position is a byte offset in the tier's log. It is never given out twice, except for bytes
+//! that were never synced, which nobody has seen. A segment is frames of [`event::frame`] one after
+//! the other: first a snapshot of all source positions, then batches, a mark of 78 bytes in front
+//! of each group that follows a sync, and a footer when it is sealed, at 4 MiB or a quarter of the
+//! tier's share. `mark` has the spool's own frames, `segment` the two forms, `cursor_file` the
+//! slots.
 //!
 //! # What holds
-//! - *Durable*: a ticket resolves after `fdatasync` of the frame (and of the folder, once a segment).
-//!   The group is synced when all who may still write wait, at the latest after 10 ms or 1 MiB.
-//! - *In order, at least once, to every route*: through SIGKILL at any instruction and through power
-//!   cuts that lose, tear or reorder unsynced writes. A SIGKILL repeats what was acknowledged in the
-//!   last 20 ms, a power cut the last second (`cursor_file`).
-//! - *Nothing torn is read*: every frame has a checksum; damage that a mark proves to have been durable
-//!   is quarantined and the frames behind it still count, any other ends the log (`recovery`).
-//! - *Bounded*: bytes of a tier's segments by its share; at the bound `drop_oldest` moves the lagging
-//!   cursor one segment on, `block` keeps batches pending. Memory by `tail_bytes` and, while the disk
-//!   refuses or the share is full, `pending_bytes` a tier. Above its share a tier has at most one
-//!   segment being packed, its cursor file (16 KiB) and its quarantine.
-//! - *It goes on*: a refusing disk is tried again after 50 ms, doubling to 5 s; nothing exits, nothing
-//!   spins; what had to be dropped meanwhile is counted under `spool_error`.
+//! - *Durable*: a ticket resolves after `fdatasync` of the frame (and of the folder, once a
+//!   segment). The group is synced when all who may still write wait, at the latest after 10 ms or
+//!   1 MiB.
+//! - *In order, at least once, to every route*: through SIGKILL at any instruction and through
+//!   power cuts that lose, tear or reorder unsynced writes. A SIGKILL repeats what was acknowledged
+//!   in the last 20 ms, a power cut the last second (`cursor_file`).
+//! - *Nothing torn is read*: every frame has a checksum; damage that a mark proves to have been
+//!   durable is quarantined and the frames behind it still count, any other ends the log
+//!   (`recovery`).
+//! - *Bounded*: bytes of a tier's segments by its share; at the bound `drop_oldest` moves the
+//!   lagging cursor one segment on, `block` keeps batches pending. Memory by `tail_bytes` and,
+//!   while the disk refuses or the share is full, `pending_bytes` a tier. Above its share a tier
+//!   has at most one segment being packed, its cursor file (16 KiB) and its quarantine.
+//! - *It goes on*: a refusing disk is tried again after 50 ms, doubling to 5 s; nothing exits,
+//!   nothing spins; what had to be dropped meanwhile is counted under `spool_error`.
 //! - *It adds up*: per route `spooled` is exactly what is pending, unread or in flight; each event
 //!   leaves it once, by [`Cursor::ack`] or under a [`DropReason`](crate::telemetry::DropReason).
 //!
 //! # Why
-//! One log a tier, written once, however many sinks: a slow sink is a lagging cursor and slows nobody.
-//! Own files and no database: the frame is the batch as it lies in memory, one `pwritev` and no
-//! serialisation, with a third of the writes and a fraction of the memory of the engines measured.
-//! Segments are not recycled: measured on the whole path it gained nothing, and a stale frame behind
-//! the end could be taken for a new one.
+//! One log a tier, written once, however many sinks: a slow sink is a lagging cursor and slows
+//! nobody. Own files and no database: the frame is the batch as it lies in memory, one `pwritev`
+//! and no serialisation; redb and SQLite wrote each byte twice, fjall took 200 MB of memory.
+//! Segments are not recycled: measured on the whole path it gained nothing, and a stale frame
+//! behind the end could be taken for a new one.
 //!
 //! [`event::frame`]: crate::event::frame
 
@@ -115,8 +118,8 @@ impl Spool {
     /// Opens the spool, recovering what is there, and starts its threads.
     ///
     /// # Errors
-    /// Options that cannot work, a folder that cannot be made or listed, or one that another process
-    /// holds. Damage is no error: see the report.
+    /// Options that cannot work, a folder that cannot be made or listed, or one that another
+    /// process holds. Damage is no error: see the report.
     pub fn open(options: Options) -> Result<(Arc<Self>, RecoveryReport), SpoolError> {
         let (disk, path): (Arc<dyn Disk>, _) = match &options.backend {
             Backend::Memory => (Arc::new(MemoryDisk::default()), PathBuf::new()),
@@ -178,15 +181,15 @@ impl Spool {
     }
 
     /// Says that the caller may append until the guard is dropped. A sync waits for registered
-    /// writers that do not wait for a ticket, for 10 ms or 1 MiB at most: hold the guard from a read
-    /// to its ticket, not while idle.
+    /// writers that do not wait for a ticket, for 10 ms or 1 MiB at most: hold the guard from a
+    /// read to its ticket, not while idle.
     #[must_use]
     pub fn writer(&self) -> WriterGuard {
         WriterGuard::new(Arc::clone(&self.signal))
     }
 
-    /// Position in the source `source_key` up to which `tier`'s log durably holds it; `None` when it
-    /// holds nothing of it.
+    /// Position in the source `source_key` up to which `tier`'s log durably holds it; `None` when
+    /// it holds nothing of it.
     #[must_use]
     pub fn held_to(&self, tier: TierId, source_key: u64) -> Option<u64> {
         self.tiers.get(usize::from(tier.0))?.lock().sources.end(source_key)
@@ -198,8 +201,8 @@ impl Spool {
         self.tiers.iter().for_each(|tier| tier.lock().sources.forget(source_key));
     }
 
-    /// The cursor of the route (`tier`, `sink`); `None` when there is no such route or its cursor is
-    /// in use.
+    /// The cursor of the route (`tier`, `sink`); `None` when there is no such route or its cursor
+    /// is in use.
     #[must_use]
     pub fn cursor(self: &Arc<Self>, tier: TierId, sink: &str) -> Option<Cursor> {
         let tier = self.tiers.get(usize::from(tier.0))?;

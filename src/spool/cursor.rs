@@ -1,8 +1,8 @@
 //! One sink's reader of a tier's log.
 //!
 //! At the end of the log it takes batches out of memory; where it lags it reads them back, a window
-//! at a time, on a blocking thread. It sees durable frames only: a frame that a crash could renumber
-//! or lose has never been handed out.
+//! at a time, on a blocking thread. It sees durable frames only: a frame that a crash could
+//! renumber or lose has never been handed out.
 
 use std::collections::VecDeque;
 use std::pin::Pin;

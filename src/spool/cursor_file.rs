@@ -14,8 +14,8 @@
 //!
 //! # Why
 //! A stale position only means repeats, so a write is not synced each time: it is in the page cache
-//! at once, which survives the process, and is synced before the other slot is written, at most once
-//! a second, which survives the machine. One sound slot is always durable.
+//! at once, which survives the process, and is synced before the other slot is written, at most
+//! once a second, which survives the machine. One sound slot is always durable.
 
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
@@ -53,7 +53,8 @@ pub(super) struct CursorFile {
     slot: usize,
     /// When the current slot was first written since the last sync.
     unsynced_since: Option<Instant>,
-    /// Before this nothing is written: moves are gathered, and a refusal is not tried again at once.
+    /// Before this nothing is written: moves are gathered, and a refusal is not tried again at
+    /// once.
     write_due: Option<Instant>,
     /// Sinks that are not configured now.
     strangers: Vec<(String, u64)>,
@@ -171,8 +172,8 @@ impl CursorFile {
     pub(super) fn sync(&mut self) -> Result<(), SpoolError> {
         let unsynced = self.unsynced_since.take().and(self.file.as_deref());
         if let Some(file) = unsynced {
-            // After a failure the next sync may succeed without having written anything: the slot is
-            // written again first.
+            // After a failure the next sync may succeed without having written anything: the slot
+            // is written again first.
             file.sync().map_err(|error| SpoolError::disk("sync", &self.path, &error))?;
             self.slot = 1 - self.slot;
         }

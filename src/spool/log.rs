@@ -2,10 +2,11 @@
 //!
 //! # Why
 //! After a failed sync the kernel may have thrown the pages away and call the next sync a success
-//! (Linux does), and a failed write may have left any part of itself behind. So after either nothing
-//! written since the last good sync is believed: the segment is given up at its durable end and the
-//! same batches are written again to a new one. They are still in memory, and nobody has seen the
-//! positions that they had. What the old file holds behind the new one's base never counts.
+//! (Linux does), and a failed write may have left any part of itself behind. So after either
+//! nothing written since the last good sync is believed: the segment is given up at its durable end
+//! and the same batches are written again to a new one. They are still in memory, and nobody has
+//! seen the positions that they had. What the old file holds behind the new one's base never
+//! counts.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -128,8 +129,8 @@ impl Log {
         }
     }
 
-    /// Whether the end of the log is known. While it is not, what is pending waits as after any other
-    /// refusal of the disk.
+    /// Whether the end of the log is known. While it is not, what is pending waits as after any
+    /// other refusal of the disk.
     fn knows_end(&mut self) -> bool {
         let mut state = self.tier.lock();
         if state.damaged.iter().any(|damaged| damaged.is_end) {

@@ -116,7 +116,8 @@ fn state(
     }
 }
 
-/// Where a cursor that stood at `stored` goes on, at a frame's beginning, and the events from there.
+/// Where a cursor that stood at `stored` goes on, at a frame's beginning, and the events from
+/// there.
 fn place(disk: &dyn Disk, dir: &Path, recovered: &Recovered, stored: u64, end: u64) -> (u64, u64) {
     let segments = &recovered.segments;
     let index = segments.partition_point(|segment| segment.end <= stored);
@@ -130,8 +131,8 @@ fn place(disk: &dyn Disk, dir: &Path, recovered: &Recovered, stored: u64, end: u
 }
 
 fn walk(disk: &dyn Disk, dir: &Path, segment: &Segment, position: u64) -> (u64, u64) {
-    // Where damage is met the cursor begins with the segment: its first read reports it, and what is
-    // counted here from a damaged head would never be put right.
+    // Where damage is met the cursor begins with the segment: its first read reports it, and what
+    // is counted here from a damaged head would never be put right.
     let at_base = (segment.base, 0);
     let Ok(mut reader) = FrameReader::open(disk, dir, segment) else { return at_base };
     let mut passed = 0;
@@ -154,7 +155,7 @@ fn tell(report: &TierReport) {
     tracing::info!(tier, n_segments, n_events, torn_bytes, "opened the spool");
     for bad in &report.quarantined {
         let (file, from, n_bytes, reason) = (&bad.file, bad.from, bad.n_bytes, &bad.reason);
-        tracing::error!(tier, file, from, n_bytes, reason, "cannot read part of the spool");
+        tracing::error!(tier, file, from, n_bytes, reason, "quarantined a part of the log");
     }
     for gap in &report.missing {
         tracing::error!(tier, from = gap.from, to = gap.to, "a segment of the spool is missing");

@@ -49,7 +49,8 @@ impl FrameReader {
         Ok(Self { file, form, base, position: base, offset: 0, window, window_offset })
     }
 
-    /// Whether it stands in the segment at `base`, in front of `position`, so that reading can go on.
+    /// Whether it stands in the segment at `base`, in front of `position`, so that reading can go
+    /// on.
     pub(super) fn is_at(&self, base: u64, position: u64) -> bool {
         self.base == base && self.position <= position
     }

@@ -6,11 +6,12 @@
 //!    without one it is read whole, and what is damaged in it is quarantined. What stands behind
 //!    the next one's base does not count.
 //! 3. The last segment is read whole. Damage in front of its last mark, or of what the cursor file
-//!    says was synced, is quarantined. At the first damage behind these the log ends: nothing there was ever acknowledged. The file is cut there;
-//!    if sound frames lie behind the cut, their bytes are kept in quarantine.
+//!    says was synced, is quarantined. At the first damage behind these the log ends: nothing there
+//!    was ever acknowledged. The file is cut there; if sound frames lie behind the cut, their bytes
+//!    are kept in quarantine.
 //! 4. What stands behind the last proof is written again and synced before anybody sees it: after a
-//!    SIGKILL it may be in the page cache only, and after a failed sync the kernel takes it for clean
-//!    and would not write it by itself.
+//!    SIGKILL it may be in the page cache only, and after a failed sync the kernel takes it for
+//!    clean and would not write it by itself.
 //! 5. Source positions are read from the last snapshot and the frames behind it.
 //!
 //! Only the last segment and the footers are read: a spool of a gigabyte opens in milliseconds.

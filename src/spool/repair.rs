@@ -2,8 +2,8 @@
 //!
 //! # Why
 //! A reader only reports: one thread changes files, so a segment is never taken apart twice. A disk
-//! that refuses a read is asked again with growing pauses, for about ten seconds, before the segment
-//! is set aside; cursors that need it wait meanwhile, others go on.
+//! that refuses a read is asked again with growing pauses, for about ten seconds, before the
+//! segment is set aside; cursors that need it wait meanwhile, others go on.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -136,7 +136,7 @@ fn replace(state: &mut State, old: &Segment, mended: &Mended) {
 
 fn report(tier: &Tier, bad: &Quarantined) {
     let Quarantined { file, from, n_bytes, reason, .. } = bad;
-    tracing::error!(tier = %tier.name, file, from, n_bytes, reason, "cannot read part of the spool");
+    tracing::error!(tier = %tier.name, file, from, n_bytes, reason, "quarantined a part of the log");
 }
 
 fn refused(tier: &Tier, segment: &Segment, error: SpoolError, now: Instant) {

@@ -149,8 +149,8 @@ impl Route {
         }
     }
 
-    /// The log was looked through again: from `read` on there are `unread`. What is missing was lost;
-    /// more than thought (a count read from a damaged head) has come in.
+    /// The log was looked through again: from `read` on there are `unread`. What is missing was
+    /// lost; more than thought (a count read from a damaged head) has come in.
     pub(super) fn recount(&mut self, unread: u64) {
         self.drop_events(self.unread.saturating_sub(unread), DropReason::Quarantined);
         let found = unread.saturating_sub(self.unread);

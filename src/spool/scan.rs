@@ -33,7 +33,8 @@ pub(super) struct Damage {
     /// Offsets in the file.
     pub(super) start: usize,
     pub(super) end: usize,
-    /// Logical position of its first byte (in a packed segment, of the first frame that may be lost).
+    /// Logical position of its first byte (in a packed segment, of the first frame that may be
+    /// lost).
     pub(super) from: u64,
     /// What was wrong with the first frame.
     pub(super) reason: FrameError,
@@ -154,8 +155,8 @@ impl Bytes<'_> {
         None
     }
 
-    /// Whether the frames from `frame` on lead to an own frame or to the end of the bytes; over more
-    /// damage too, as long as the damaged frames' heads can be read.
+    /// Whether the frames from `frame` on lead to an own frame or to the end of the bytes; over
+    /// more damage too, as long as the damaged frames' heads can be read.
     fn is_anchored(&self, mut frame: FrameAt) -> bool {
         loop {
             let is_own = frame.own().is_some() && frame.header.source_end == frame.from;

@@ -1,7 +1,7 @@
 //! One file of a tier's log: its name, its form, what is known of it without reading it.
 //!
-//! Owns the two forms: *raw*, frames as they were appended, where the logical position of a frame is
-//! the segment's base plus its offset in the file; and *packed*, zstd frames of which each is
+//! Owns the two forms: *raw*, frames as they were appended, where the logical position of a frame
+//! is the segment's base plus its offset in the file; and *packed*, zstd frames of which each is
 //! preceded by its logical position:
 //!
 //! ```text

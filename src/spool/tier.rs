@@ -49,8 +49,8 @@ pub(super) struct Damaged {
     pub(super) n_refusals: u32,
     /// When it is looked at again.
     pub(super) retry_at: Option<Instant>,
-    /// It is the last one found at the start, and the disk refused to read it: where the log ends is
-    /// not known, and nothing is written before it is.
+    /// It is the last one found at the start, and the disk refused to read it: where the log ends
+    /// is not known, and nothing is written before it is.
     pub(super) is_end: bool,
 }
 
