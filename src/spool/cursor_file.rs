@@ -141,15 +141,16 @@ impl CursorFile {
                 positions.routes.push(stranger.clone());
             }
         }
-        self.write_due = Some(now + SYNC_EVERY);
         let fail = |error| SpoolError::disk("write", &self.path, &error);
         self.generation += 1;
         encode(self.generation, &positions, &mut self.scratch);
         let mut slices = [IoSlice::new(&self.scratch)];
         let offset = (self.slot * SLOT_LEN) as u64;
         if let Some(file) = &self.file {
+            // A write that fails leaves a torn slot: no sync may then turn to the other one.
+            let unsynced_since = self.unsynced_since.take().unwrap_or(now);
             file.write_at(offset, &mut slices).map_err(fail)?;
-            self.unsynced_since.get_or_insert(now);
+            self.unsynced_since = Some(unsynced_since);
         } else {
             let made = create(&*self.disk, &self.path, offset, &mut slices);
             self.file = Some(made.map_err(fail)?);
@@ -159,18 +160,21 @@ impl CursorFile {
         Ok(())
     }
 
+    /// After a refusal: not again at once.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.write_due = Some(now + SYNC_EVERY);
+    }
+
     /// Makes what was written durable and turns to the other slot.
     ///
     /// # Errors
     /// The disk's.
-    pub(super) fn sync(&mut self, now: Instant) -> Result<(), SpoolError> {
-        if let Some(file) = self.file.as_deref().filter(|_| self.unsynced_since.is_some()) {
-            if let Err(error) = file.sync() {
-                // Not again at once; the slot stays the one that may be torn.
-                self.unsynced_since = Some(now);
-                return Err(SpoolError::disk("sync", &self.path, &error));
-            }
-            self.unsynced_since = None;
+    pub(super) fn sync(&mut self) -> Result<(), SpoolError> {
+        let unsynced = self.unsynced_since.take().and(self.file.as_deref());
+        if let Some(file) = unsynced {
+            // After a failure the next sync may succeed without having written anything: the slot
+            // is written again first.
+            file.sync().map_err(|error| SpoolError::disk("sync", &self.path, &error))?;
             self.slot = 1 - self.slot;
         }
         Ok(())
@@ -250,9 +254,9 @@ mod tests {
         let (mut file, found) = CursorFile::load(&disk, dir);
         assert_eq!(found, Some(Positions::default()));
         file.write(at(1), now).expect("written");
-        file.sync(now).expect("synced");
+        file.sync().expect("synced");
         file.write(at(2), now).expect("written");
-        file.sync(now).expect("synced");
+        file.sync().expect("synced");
         assert_eq!(CursorFile::load(&disk, dir).1, Some(at(2)));
         // The slot being written is torn: the one before it counts.
         let raw = disk.open(&dir.join("cursors")).expect("open");

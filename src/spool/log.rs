@@ -109,6 +109,9 @@ impl Log {
 
     /// Writes what is pending as far as the disk and the tier's share allow.
     pub(super) fn write_pending(&mut self, now: Instant) {
+        if !self.knows_end() {
+            return;
+        }
         while self.may_try(now) && self.take_run() {
             let run = std::mem::take(&mut self.run);
             match self.write_run(&run, now) {
@@ -124,6 +127,20 @@ impl Log {
                 }
             }
         }
+    }
+
+    /// Whether the end of the log is known. While it is not, what is pending waits as after any
+    /// other refusal of the disk.
+    fn knows_end(&mut self) -> bool {
+        let mut state = self.tier.lock();
+        if state.damaged.iter().any(|damaged| damaged.is_end) {
+            state.stuck = state.last_error.clone();
+            return false;
+        }
+        if self.active.is_none() {
+            self.next = state.durable;
+        }
+        true
     }
 
     /// Makes what was written durable and shows it; a refusal is retried later.

@@ -2,10 +2,10 @@
 //! `source_key` 0 and no records, which no sink ever sees.
 //!
 //! ```text
-//! source_base  kind      source_end        bytes
-//!           1  mark      its own position  none: all before it was synced when it was written
-//!           2  snapshot  its own position  24 a source: key u64, end u64, observed_ns i64
-//!           3  footer    its own position  40: base, n_events u64, oldest, newest i64, 0 u64
+//! source_base  kind      source_end    bytes
+//!           1  mark      its position  none; all before it was synced when it was written
+//!           2  snapshot  its position  24 a source: key u64, end u64, observed_ns i64
+//!           3  footer    its position  40: base u64, n_events u64, oldest, newest i64, 0 u64
 //! ```
 //! A segment begins with a snapshot (which is a mark too); a mark opens each group that is written
 //! after a sync; a sealed segment ends with a footer.

@@ -14,7 +14,7 @@ use super::recovery::{Recovered, TierReport, recover};
 use super::route::Route;
 use super::segment::Segment;
 use super::tail::Tail;
-use super::tier::{Damaged, State, Tier};
+use super::tier::{State, Tier};
 use super::{RecoveryReport, SpoolError};
 
 /// Recovers every tier below `root`.
@@ -75,7 +75,7 @@ fn open_tier(
     }
     cursor_file.keep(positions.routes);
     let report = recovered.report.clone();
-    let mut state = state(recovered, routes, end, options.tail_bytes);
+    let mut state = state(recovered, routes, (end, synced), options.tail_bytes);
     state.settle();
     let tier = Tier {
         name: tier.name,
@@ -90,7 +90,12 @@ fn open_tier(
     Ok((Log::new(Arc::new(tier), cursor_file), report))
 }
 
-fn state(recovered: Recovered, routes: Vec<Route>, end: u64, tail_bytes: usize) -> State {
+fn state(
+    recovered: Recovered,
+    routes: Vec<Route>,
+    (end, synced): (u64, u64),
+    tail_bytes: usize,
+) -> State {
     State {
         durable: end,
         data_end: recovered.data_end(),
@@ -102,7 +107,8 @@ fn state(recovered: Recovered, routes: Vec<Route>, end: u64, tail_bytes: usize) 
         pending: std::collections::VecDeque::new(),
         pending_bytes: 0,
         stuck: None,
-        damaged: recovered.unread.iter().map(|base| Damaged::new(*base)).collect(),
+        damaged: recovered.unread,
+        synced,
         last_error: recovered.report.errors.last().cloned(),
         closed: false,
         ended: false,
@@ -149,7 +155,7 @@ fn tell(report: &TierReport) {
     tracing::info!(tier, n_segments, n_events, torn_bytes, "opened the spool");
     for bad in &report.quarantined {
         let (file, from, n_bytes, reason) = (&bad.file, bad.from, bad.n_bytes, &bad.reason);
-        tracing::error!(tier, file, from, n_bytes, reason, "cannot read part of the spool");
+        tracing::error!(tier, file, from, n_bytes, reason, "quarantined a part of the log");
     }
     for gap in &report.missing {
         tracing::error!(tier, from = gap.from, to = gap.to, "a segment of the spool is missing");

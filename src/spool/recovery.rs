@@ -29,6 +29,7 @@ use super::salvage::{self, Quarantined, Salvaged};
 use super::scan::{self, Depth, Scan};
 use super::segment::{self, Form, Segment};
 use super::sources::Sources;
+use super::tier::Damaged;
 
 /// What was found when the spool was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -68,7 +69,7 @@ pub(super) struct Recovered {
     pub(super) segments: VecDeque<Segment>,
     pub(super) sources: Sources,
     /// Segments that the disk refused to read.
-    pub(super) unread: Vec<u64>,
+    pub(super) unread: Vec<Damaged>,
     pub(super) report: TierReport,
 }
 
@@ -78,10 +79,14 @@ impl Recovered {
         self.segments.back().map_or(0, |segment| segment.end)
     }
 
+    fn is_unread(&self, base: u64) -> bool {
+        self.unread.iter().any(|unread| unread.base == base)
+    }
+
     /// A position at or behind the end of the last frame with events.
     pub(super) fn data_end(&self) -> u64 {
         let may_have_events =
-            |segment: &&Segment| segment.n_events > 0 || self.unread.contains(&segment.base);
+            |segment: &&Segment| segment.n_events > 0 || self.is_unread(segment.base);
         let with_events = self.segments.iter().rev().find(may_have_events);
         with_events.map_or(0, |segment| segment.end)
     }
@@ -119,9 +124,9 @@ pub(super) fn recover(
         let next = bases.get(index + 1).copied();
         let read = match next {
             Some(next) => recovery.sealed(base, form, next),
-            None => recovery.last(base, form),
+            None => recovery.last(base, form).is_some(),
         };
-        if read.is_none() {
+        if !read {
             recovery.unread(base, form, len, next);
         }
     }
@@ -133,6 +138,38 @@ pub(super) fn recover(
     report.n_bytes = recovery.out.segments.iter().map(|segment| segment.stored_bytes).sum();
     report.n_events = recovery.out.segments.iter().map(|segment| segment.n_events).sum();
     Ok(recovery.out)
+}
+
+/// A segment that was looked at again, and what it holds.
+#[derive(Debug, Default)]
+pub(super) struct Mended {
+    pub(super) salvaged: Salvaged,
+    pub(super) scan: Scan,
+    pub(super) sources: Sources,
+}
+
+/// The last segment once more, when the disk refused to read it at the start.
+///
+/// # Errors
+/// The refusal.
+pub(super) fn read_last(
+    disk: &dyn Disk,
+    dir: &Path,
+    (base, form): (u64, Form),
+    synced: u64,
+) -> Result<Mended, SpoolError> {
+    let mut recovery = Recovery { disk, dir, synced, out: Recovered::default() };
+    let scan = recovery.last(base, form);
+    recovery.find_sources();
+    let Recovered { segments, sources, mut report, .. } = recovery.out;
+    match (scan, report.errors.pop()) {
+        (Some(scan), None) => {
+            let segments = segments.into();
+            let salvaged = Salvaged { segments, quarantined: report.quarantined };
+            Ok(Mended { salvaged, scan, sources })
+        }
+        (_, error) => Err(error.unwrap_or(SpoolError::Closed)),
+    }
 }
 
 struct Recovery<'a> {
@@ -189,20 +226,20 @@ impl Recovery<'_> {
         })
     }
 
-    /// `None` when the disk refuses to read it.
-    fn sealed(&mut self, base: u64, form: Form, limit: u64) -> Option<()> {
+    /// Whether the disk let it be read.
+    fn sealed(&mut self, base: u64, form: Form, limit: u64) -> bool {
         if let Some(segment) = self.footer(base, form, limit) {
             self.out.segments.push_back(segment);
-            return Some(());
+            return true;
         }
         let len_max = if form == Form::Raw { limit - base } else { u64::MAX };
-        let (bytes, scan) = self.scan(base, form, len_max, limit)?;
+        let Some((bytes, scan)) = self.scan(base, form, len_max, limit) else { return false };
         self.take(base, form, &bytes, &scan);
-        Some(())
+        true
     }
 
-    /// `None` when the disk refuses to read it.
-    fn last(&mut self, base: u64, form: Form) -> Option<()> {
+    /// What counts in the last segment; `None` when the disk refuses to read it.
+    fn last(&mut self, base: u64, form: Form) -> Option<Scan> {
         let (mut bytes, mut scan) = self.scan(base, form, u64::MAX, u64::MAX)?;
         let proof = scan.last_proof();
         let synced = self.synced;
@@ -226,7 +263,7 @@ impl Recovery<'_> {
         self.write_again(base, form, proven, &bytes);
         self.take(base, form, &bytes, &scan);
         self.note("sync", self.dir, self.disk.sync_dir(self.dir));
-        Some(())
+        Some(scan)
     }
 
     /// A segment that cannot be read now stays in the log with its events uncounted: cursors wait
@@ -235,7 +272,7 @@ impl Recovery<'_> {
         let end = next.unwrap_or(base.saturating_add(stored_bytes));
         let segment = Segment { end, stored_bytes, ..Segment::empty(base, form) };
         self.out.segments.push_back(segment);
-        self.out.unread.push(base);
+        self.out.unread.push(Damaged { is_end: next.is_none(), ..Damaged::new(base) });
     }
 
     fn scan(&mut self, base: u64, form: Form, len: u64, limit: u64) -> Option<(Vec<u8>, Scan)> {

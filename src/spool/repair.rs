@@ -10,8 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::error::SpoolError;
 use super::mark::SourceEnd;
+use super::recovery::{self, Mended};
 use super::salvage::{self, Quarantined, Salvaged};
-use super::scan::{self, Depth, Scan};
+use super::scan::{self, Depth};
 use super::segment::{Form, Segment};
 use super::tier::{Damaged, State, Tier};
 
@@ -40,51 +41,68 @@ pub(super) fn repair(tier: &Tier, active: Option<u64>, now: Instant) {
             wakers.drain(..).for_each(std::task::Waker::wake);
             continue;
         };
-        match take_apart(tier, &segment, damaged.n_refusals) {
-            Ok((salvaged, scan)) => {
+        match take_apart(tier, &segment, &damaged) {
+            Ok(mended) => {
                 let mut state = tier.lock();
-                replace(&mut state, &segment, &salvaged, &scan);
+                replace(&mut state, &segment, &mended);
+                if damaged.is_end {
+                    let end = state.segments.back().map_or(0, |segment| segment.end);
+                    state.durable = end.max(state.synced);
+                    state.stuck = None;
+                    state.settle();
+                }
                 wakers.extend(state.wakers());
                 drop(state);
-                salvaged.quarantined.iter().for_each(|bad| report(tier, bad));
+                mended.salvaged.quarantined.iter().for_each(|bad| report(tier, bad));
             }
-            Err(error) => refused(tier, &segment, &error, now),
+            Err(error) => refused(tier, &segment, error, now),
         }
         wakers.into_iter().for_each(std::task::Waker::wake);
     }
 }
 
-fn take_apart(tier: &Tier, segment: &Segment, n_refusals: u32) -> io::Result<(Salvaged, Scan)> {
+fn take_apart(tier: &Tier, segment: &Segment, damaged: &Damaged) -> Result<Mended, SpoolError> {
     let (disk, dir) = (&*tier.disk, &*tier.dir);
     let (base, form) = (segment.base, segment.form);
+    let is_hopeless = damaged.n_refusals >= REFUSALS_MAX;
+    if damaged.is_end && !is_hopeless {
+        let synced = tier.lock().synced;
+        return recovery::read_last(disk, dir, (base, form), synced);
+    }
+    let path = segment.path(dir);
+    let refusal = |error| SpoolError::disk("read", &path, &error);
     let len = if form == Form::Raw { segment.end - base } else { u64::MAX };
-    let bytes = match scan::load(disk, &segment.path(dir), len) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound || n_refusals >= REFUSALS_MAX => {
+    let bytes = match scan::load(disk, &path, len) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound || is_hopeless => {
             let n_bytes = segment.stored_bytes;
-            let salvaged = salvage::set_aside(disk, dir, (base, form), n_bytes, error.to_string())?;
-            return Ok((salvaged, Scan::default()));
+            let aside = salvage::set_aside(disk, dir, (base, form), n_bytes, error.to_string());
+            return Ok(Mended { salvaged: aside.map_err(refusal)?, ..Mended::default() });
         }
-        loaded => loaded?,
+        loaded => loaded.map_err(refusal)?,
     };
     let scan = scan::scan(&bytes, form, base, segment.end, Depth::Decode);
     if scan.damage.is_empty() && !scan.frames.is_empty() {
         // Read well this time, or cut at a frame's end by somebody else.
         let whole = salvage::segment_of_frames(&scan.frames, form, base);
-        return Ok((Salvaged { segments: vec![whole], quarantined: Vec::new() }, scan));
+        let salvaged = Salvaged { segments: vec![whole], quarantined: Vec::new() };
+        return Ok(Mended { salvaged, scan, ..Mended::default() });
     }
-    Ok((salvage::salvage(disk, dir, (base, form), &bytes, &scan)?, scan))
+    let salvaged = salvage::salvage(disk, dir, (base, form), &bytes, &scan);
+    Ok(Mended { salvaged: salvaged.map_err(refusal)?, scan, ..Mended::default() })
 }
 
 /// Puts what was saved in the place of `old` and takes what was lost off the books.
-fn replace(state: &mut State, old: &Segment, salvaged: &Salvaged, scan: &Scan) {
+fn replace(state: &mut State, old: &Segment, mended: &Mended) {
+    let Mended { salvaged, scan, sources } = mended;
     state.damaged.retain(|damaged| damaged.base != old.base);
     let Some(index) = state.segments.iter().position(|segment| segment.base == old.base) else {
         return;
     };
     let behind = state.events_behind(index);
     state.segments.remove(index);
+    // One that could not be read at the start brings its positions now.
+    sources.iter().for_each(|source| state.sources.note(source));
     for frame in &scan.frames {
-        // One that could not be read at the start brings its positions now.
         let (key, end) = (frame.header.source_key, frame.header.source_end);
         state.sources.note(SourceEnd { key, end, observed_ns: frame.header.observed_ns });
     }
@@ -118,13 +136,12 @@ fn replace(state: &mut State, old: &Segment, salvaged: &Salvaged, scan: &Scan) {
 
 fn report(tier: &Tier, bad: &Quarantined) {
     let Quarantined { file, from, n_bytes, reason, .. } = bad;
-    tracing::error!(tier = %tier.name, file, from, n_bytes, reason, "cannot read part of the spool");
+    tracing::error!(tier = %tier.name, file, from, n_bytes, reason, "quarantined a part of the log");
 }
 
-fn refused(tier: &Tier, segment: &Segment, error: &io::Error, now: Instant) {
+fn refused(tier: &Tier, segment: &Segment, error: SpoolError, now: Instant) {
     let mut state = tier.lock();
-    let path = segment.path(&tier.dir);
-    state.last_error = Some(SpoolError::disk("read", &path, error));
+    state.last_error = Some(error);
     if let Some(damaged) = state.damaged.iter_mut().find(|bad| bad.base == segment.base) {
         damaged.retry_at = Some(now + RETRY_FIRST * (1 << damaged.n_refusals.min(REFUSALS_MAX)));
         damaged.n_refusals += 1;

@@ -2,7 +2,7 @@
 //!
 //! # Why
 //! Behind damage the next frame is first sought where the damaged frame says it ends. Only when its
-//! header is gone too are the bytes searched, and a frame found that way must lead, frame by frame,
+//! header is gone too are the bytes searched, and a frame found that way must lead, head by head,
 //! to one of the spool's own frames at its own position or to the end of the file: a log line may
 //! quote the bytes of a frame, but it does not know where in the log it will stand.
 
@@ -155,15 +155,17 @@ impl Bytes<'_> {
         None
     }
 
-    /// Whether the frames from `frame` on lead to an own frame or to the end of the bytes.
+    /// Whether the frames from `frame` on lead to an own frame or to the end of the bytes; over
+    /// more damage too, as long as the damaged frames' heads can be read.
     fn is_anchored(&self, mut frame: FrameAt) -> bool {
         loop {
-            if frame.own().is_some() || frame.next() == self.bytes.len() {
+            let is_own = frame.own().is_some() && frame.header.source_end == frame.from;
+            if is_own || frame.next() == self.bytes.len() {
                 return true;
             }
-            match self.sound_at(frame.next(), frame.to) {
-                Ok(next) => frame = next,
-                Err(_) => return false,
+            match self.frame_at(frame.next()) {
+                Ok(next) if next.from >= frame.to => frame = next,
+                _ => return false,
             }
         }
     }

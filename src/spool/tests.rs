@@ -16,7 +16,8 @@ fn options(backend: Backend, when_full: WhenFull) -> (Options, Arc<RouteCounters
     let tier = TierOptions {
         name: "application_logs".into(),
         share: 1.0,
-        retention: Duration::from_secs(3600),
+        // The batches are observed in 1970.
+        retention: Duration::MAX,
         routes: vec![route],
     };
     (Options::new(backend, vec![tier]), counters)
@@ -32,13 +33,13 @@ fn soon() -> Instant {
 
 /// Source positions 10 apart; the line says which batch it is.
 fn append(spool: &Spool, n: u64) -> Ticket {
-    let line = format!("line {n}");
+    let line = format!("line {n}{:1$}", "", 200);
     spool.append(TIER, batch_of(7, n * 10, n * 10 + 10, &[line.as_bytes()]), 2)
 }
 
 fn line(entry: &Entry) -> String {
     let event = entry.batch.event(0).expect("an event");
-    String::from_utf8(event.bytes.to_vec()).expect("text")
+    String::from_utf8_lossy(event.bytes).trim_end().to_owned()
 }
 
 fn adds_up(counters: &RouteCounters, delivered: u64) {
@@ -121,4 +122,131 @@ fn syncs_when_all_who_may_write_wait() {
         .collect();
     // Would hang for an hour if one of them waited for the timer.
     threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+}
+
+/// A dead sink's backlog is packed, stays in order with its positions, and is read back.
+#[tokio::test]
+async fn a_lagging_cursor_reads_packed_segments_back() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (mut options, counters) = options(disk(dir.path()), WhenFull::DropOldest);
+    options.segment_bytes = 32 << 10;
+    options.tail_bytes = 0;
+    let os: Arc<dyn Disk> = Arc::new(OsDisk::default());
+    let (spool, _) = Spool::open_by_hand(options, &os, dir.path()).expect("opens");
+    let start = Instant::now();
+    for n in 0..1000 {
+        drop(append(&spool, n));
+        if n % 20 == 19 {
+            spool.turn(start + Duration::from_millis(20 * n), 0);
+        }
+    }
+    spool.turn(start + Duration::from_secs(60), 0);
+    let raw = spool.status()[0].clone();
+    while spool.pack() {}
+    let packed = spool.status()[0].clone();
+    assert!(packed.n_packed >= packed.n_segments - 4, "{packed:?}");
+    assert!(packed.stored_bytes < raw.stored_bytes / 4 * 3, "{raw:?} {packed:?}");
+    let mut cursor = spool.cursor(TIER, "loki").expect("the route");
+    let mut last = 0;
+    for n in 0..1000 {
+        let entry = cursor.next().await.expect("an entry");
+        assert_eq!(line(&entry), format!("line {n}"));
+        assert!(entry.range.from >= last && entry.range.to > entry.range.from);
+        last = entry.range.to;
+    }
+    assert_eq!(cursor.ack(last), 1000);
+    spool.turn(start + Duration::from_secs(61), 0);
+    spool.turn(start + Duration::from_secs(62), 0);
+    assert!(spool.status()[0].n_segments <= 2, "{:?}", spool.status());
+    adds_up(&counters, 1000);
+}
+
+/// Everything at once with the real threads: each source's events arrive in order and all of them,
+/// at a cursor that keeps up and at one that goes back again and again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_writers_and_cursors_at_once() {
+    const PER_SOURCE: u64 = 2000;
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (mut options, first) = options(disk(dir.path()), WhenFull::Block);
+    let second = Arc::<RouteCounters>::default();
+    let mut route = options.tiers[0].routes[0].clone();
+    (route.sink, route.counters) = ("files".into(), Arc::clone(&second));
+    options.tiers[0].routes.push(route);
+    options.segment_bytes = 32 << 10;
+    options.tail_bytes = 4 << 10;
+    let (spool, _) = Spool::open(options).expect("opens");
+    let writers: Vec<_> = (1..=3u64)
+        .map(|key| {
+            let spool = Arc::clone(&spool);
+            std::thread::spawn(move || {
+                for n in 0..PER_SOURCE {
+                    let _writer = spool.writer();
+                    let line = format!("{key} {n}");
+                    let batch = batch_of(key, n, n + 1, &[line.as_bytes()]);
+                    let ticket = spool.append(TIER, batch, 0);
+                    if n % 10 == key {
+                        ticket.wait().expect("durable");
+                    }
+                }
+            })
+        })
+        .collect();
+    let cursors = ["loki", "files"].map(|sink| {
+        let mut cursor = spool.cursor(TIER, sink).expect("the route");
+        let goes_back = sink == "files";
+        tokio::spawn(async move {
+            let mut next = [0u64; 4];
+            let mut n_seen = 0;
+            while next.iter().sum::<u64>() < 3 * PER_SOURCE {
+                let entry = cursor.next().await.expect("an entry");
+                n_seen += 1;
+                if goes_back && n_seen % 97 == 0 {
+                    cursor.rewind(entry.range.from);
+                    continue;
+                }
+                let key = entry.batch.source_key as usize;
+                assert_eq!(entry.batch.source_base, next[key], "source {key}");
+                next[key] += 1;
+                cursor.ack(entry.range.to);
+            }
+        })
+    });
+    for cursor in cursors {
+        cursor.await.expect("no panic");
+    }
+    writers.into_iter().for_each(|writer| writer.join().expect("no panic"));
+    assert!(spool.close(soon()));
+    adds_up(&first, 3 * PER_SOURCE);
+    adds_up(&second, 3 * PER_SOURCE);
+    assert_eq!(
+        (1..=3).map(|key| spool.held_to(TIER, key)).collect::<Vec<_>>(),
+        [Some(PER_SOURCE); 3]
+    );
+}
+
+/// A route that blocks at a full share makes sources wait and goes on by itself once it is read.
+#[tokio::test]
+async fn a_full_share_blocks_until_it_is_read() {
+    let (mut options, counters) = options(Backend::Memory, WhenFull::Block);
+    options.max_bytes = 32 << 10;
+    options.pending_bytes = 1 << 20;
+    let (spool, _) = Spool::open(options).expect("opens");
+    let noise: Vec<u8> =
+        (0..500u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8 | 0x80).collect();
+    let mut tickets: Vec<Ticket> =
+        (0..200).map(|n| spool.append(TIER, batch_of(7, n, n + 1, &[&noise]), 0)).collect();
+    let last = tickets.pop().expect("a ticket");
+    let mut cursor = spool.cursor(TIER, "loki").expect("the route");
+    let read = async {
+        let mut n_read = 0;
+        while n_read < 200 {
+            let entry = cursor.next().await.expect("an entry");
+            n_read += cursor.ack(entry.range.to);
+        }
+    };
+    let (result, ()) = tokio::join!(last.durable(), read);
+    assert_eq!(result, Ok(()));
+    assert!(!spool.must_wait(TIER) && spool.is_accepting());
+    assert!(spool.status()[0].stored_bytes <= 32 << 10);
+    adds_up(&counters, 200);
 }

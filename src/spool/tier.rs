@@ -49,12 +49,15 @@ pub(super) struct Damaged {
     pub(super) n_refusals: u32,
     /// When it is looked at again.
     pub(super) retry_at: Option<Instant>,
+    /// It is the last one found at the start, and the disk refused to read it: where the log ends
+    /// is not known, and nothing is written before it is.
+    pub(super) is_end: bool,
 }
 
 impl Damaged {
     /// The segment at `base`, just reported.
     pub(super) fn new(base: u64) -> Self {
-        Self { base, n_refusals: 0, retry_at: None }
+        Self { base, n_refusals: 0, retry_at: None, is_end: false }
     }
 }
 
@@ -92,6 +95,8 @@ pub(super) struct State {
     /// The last error and how many there were.
     pub(super) last_error: Option<SpoolError>,
     pub(super) n_quarantined: u64,
+    /// Positions below this were durable at the start, as the cursor file said.
+    pub(super) synced: u64,
     /// No append comes any more.
     pub(super) closed: bool,
     /// ... and all that came is durable.

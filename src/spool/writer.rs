@@ -84,7 +84,10 @@ impl Writer {
         self.logs.iter_mut().for_each(|log| log.write_pending(now));
         self.commit_if_due(now, intake.all_wait || last);
         for log in &mut self.logs {
-            tidy(log, now, wall_ns);
+            if tidy(log, now, wall_ns) && log.tier.lock().stuck == Some(SpoolError::Full) {
+                // There is room now.
+                self.signal.nudge();
+            }
             write_cursors(log, now, intake.stopping);
         }
         if last && !self.ended && self.logs.iter().all(Log::is_drained) {
@@ -151,7 +154,8 @@ impl Writer {
     }
 }
 
-fn tidy(log: &mut Log, now: Instant, wall_ns: i64) {
+/// Removes and mends segments; whether one went.
+fn tidy(log: &mut Log, now: Instant, wall_ns: i64) -> bool {
     let tier = Arc::clone(&log.tier);
     let is_damaged = |base| tier.lock().damaged.iter().any(|damaged| damaged.base == base);
     if log.may_try(now) && log.active_base().is_some_and(is_damaged) {
@@ -160,18 +164,22 @@ fn tidy(log: &mut Log, now: Instant, wall_ns: i64) {
     repair::repair(&tier, log.active_base(), now);
     let horizon_ns = wall_ns.saturating_sub(tier.retention_ns);
     let mut gone = Vec::new();
+    let mut expired = false;
     {
         let mut state = tier.lock();
         loop {
             if let Some(segment) = room::passed(&mut state) {
                 gone.push(segment);
-            } else if !room::expire(&mut state, horizon_ns) {
+            } else if room::expire(&mut state, horizon_ns) {
+                expired = true;
+            } else {
                 break;
             }
         }
     }
     gone.iter().for_each(|segment| log.remove(segment, now));
     log.remove_doomed(now);
+    expired || !gone.is_empty()
 }
 
 fn write_cursors(log: &mut Log, now: Instant, at_once: bool) {
@@ -187,9 +195,10 @@ fn write_cursors(log: &mut Log, now: Instant, at_once: bool) {
     };
     let mut result = positions.map_or(Ok(()), |positions| log.cursor_file.write(positions, now));
     if result.is_ok() && (at_once || log.cursor_file.sync_due().is_some_and(|at| at <= now)) {
-        result = log.cursor_file.sync(now);
+        result = log.cursor_file.sync();
     }
     if let Err(error) = result {
+        log.cursor_file.put_off(now);
         let mut state = log.tier.lock();
         state.moved = true;
         state.last_error = Some(error);

@@ -1,7 +1,7 @@
 //! One run: a spool on a fake disk, the reference beside it, and random steps of both.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,7 @@ pub(crate) struct World {
     wall_ns: i64,
     /// Frames that rot may have taken.
     n_flips: u64,
+    flipped: Vec<PathBuf>,
     /// The disk refused reads while the spool was opened: until the next start sources may be
     /// thought less far than they are.
     blind: bool,
@@ -61,8 +62,18 @@ impl World {
         };
         let tiers = vec![tier(&["loki", "files"]), tier(&["bigquery"])];
         let (spool, now, wall_ns) = (None, Instant::now(), 1_000_000_000_000);
-        let mut world =
-            Self { flavour, rng, disk, spool, tiers, now, wall_ns, n_flips: 0, blind: false };
+        let mut world = Self {
+            flavour,
+            rng,
+            disk,
+            spool,
+            tiers,
+            now,
+            wall_ns,
+            n_flips: 0,
+            flipped: Vec::new(),
+            blind: false,
+        };
         world.open();
         world
     }
@@ -395,13 +406,18 @@ impl World {
 
     fn flip(&mut self) {
         let files = self.disk.files();
-        let rots = |name: &str| !name.ends_with(".quarantine") && !name.ends_with("lock");
+        let rots = |path: &Path| path.extension().is_none_or(|name| name != "quarantine");
+        // One flip a segment: between two damaged heads nothing is believed, which is more to lose.
         let files: Vec<_> = files
             .into_iter()
-            .filter(|(path, len)| *len > 0 && path.to_str().is_some_and(rots))
+            .filter(|(path, len)| *len > 0 && rots(path))
+            .filter(|(path, _)| !self.flipped.contains(&path.with_extension("")))
             .collect();
         if !files.is_empty() {
             let (path, len) = &files[self.rng.below(files.len() as u64) as usize];
+            if path.extension().is_some() {
+                self.flipped.push(path.with_extension(""));
+            }
             self.disk.flip(path, self.rng.below(*len as u64 * 8) as usize);
             self.n_flips += 1;
         }
