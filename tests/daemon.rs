@@ -2,14 +2,20 @@
 //! children and files, and a Loki on loopback. Random rounds print their seed; `SIDEWAKE_SEED`
 //! repeats one, `SIDEWAKE_SLOW=1` runs many.
 
-mod support {
-    pub(crate) mod fake_loki;
-    pub(crate) mod logproto;
-}
+#[path = "daemon/exec.rs"]
+mod exec;
+#[path = "daemon/files.rs"]
+mod files;
+#[path = "daemon/http.rs"]
+mod http;
+#[path = "daemon/loki.rs"]
+mod loki;
+#[path = "daemon/outage.rs"]
+mod outage;
+#[path = "daemon/rig.rs"]
+mod rig;
 
-mod daemon {
-    mod exec;
-    mod http;
-    mod loki;
-    mod rig;
-}
+#[path = "support/fake_loki.rs"]
+mod fake_loki;
+#[path = "support/logproto.rs"]
+mod logproto;

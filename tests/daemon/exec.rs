@@ -24,12 +24,9 @@ pub(crate) fn prediction(id: &str) -> String {
 
 #[test]
 fn exit_codes_are_the_childs() {
-    for (script, expected) in [
-        ("exit 0", 0),
-        ("exit 7", 7),
-        ("kill -KILL $$", 128 + 9),
-        ("kill -TERM $$", 128 + 15),
-    ] {
+    for (script, expected) in
+        [("exit 0", 0), ("exit 7", 7), ("kill -KILL $$", 128 + 9), ("kill -TERM $$", 128 + 15)]
+    {
         let mut place = Place::new();
         let mut daemon = place.shell(&[], script);
         assert_eq!(daemon.wait(), Some(expected), "{script}: {}", daemon.stderr());

@@ -28,7 +28,8 @@ impl Metrics {
     /// Reads the text format 0.0.4; panics on anything that is not it: a sample without a family,
     /// a family twice, a counter that is not named `_total`, a series twice.
     pub(crate) fn parse(text: &str) -> Self {
-        let shape = r#"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{([a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)*\})? (\S+)$"#;
+        let shape =
+            r#"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{([a-z_]+="(?:[^"\\\n]|\\[\\"n])*",?)*\})? (\S+)$"#;
         let sample = regex::Regex::new(shape).expect("a pattern");
         let (mut found, mut families) = (BTreeMap::new(), BTreeMap::new());
         assert!(text.ends_with('\n'));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::support::fake_loki::{FakeLoki, Stored};
+use super::fake_loki::{FakeLoki, Stored};
 
 /// A fake Loki that serves until it is dropped.
 pub(crate) struct Loki {
@@ -21,7 +21,7 @@ impl Loki {
     /// The sink's section of a config, with short waits.
     pub(crate) fn sink(&self) -> String {
         format!(
-            "{{ type: loki, endpoint: \"{}\", tenant: ml, batch: {{ max_age: 20ms }}, \
+            "{{ type: loki, endpoint: \"{}\", tenant: ml, concurrency: 1, batch: {{ max_age: 20ms }}, \
              retry: {{ initial: 20ms, max: 200ms }} }}",
             self.fake.url()
         )
