@@ -2,6 +2,8 @@
 //! children and files, and a Loki on loopback. Random rounds print their seed; `SIDEWAKE_SEED`
 //! repeats one, `SIDEWAKE_SLOW=1` runs many.
 
+#[path = "daemon/admin.rs"]
+mod admin;
 #[path = "daemon/exec.rs"]
 mod exec;
 #[path = "daemon/files.rs"]
@@ -14,6 +16,10 @@ mod loki;
 mod outage;
 #[path = "daemon/rig.rs"]
 mod rig;
+#[path = "daemon/sampling.rs"]
+mod sampling;
+#[path = "daemon/shutdown.rs"]
+mod shutdown;
 
 #[path = "support/fake_loki.rs"]
 mod fake_loki;

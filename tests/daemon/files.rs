@@ -65,32 +65,38 @@ fn every_line_once_in_order_with_labels_and_metadata() {
     }
 }
 
+/// With the old name within the pattern, and outside of it.
 #[test]
 fn rotation_by_rename_loses_and_repeats_nothing() {
-    let loki = Loki::start();
-    let mut place = Place::with(&config(&loki));
-    let all = lines(0..2000);
-    let mut daemon = place.daemon(&[]);
-    for (n, part) in all.chunks(200).enumerate() {
-        // The last line before the rotation is finished by nobody until later.
-        place.append("model.log", &text(part));
-        // Some rotations while lines are on their way, some when all is read.
-        if n % 2 == 0 {
-            until("what was written", || loki.n_stored() >= (n + 1) * 200);
+    for pattern in ["@/model.log", "@/model.log*"] {
+        let loki = Loki::start();
+        let mut place = Place::with(&config(&loki).replace("@/model.log", pattern));
+        let all = lines(0..2000);
+        let mut daemon = place.daemon(&[]);
+        for (n, part) in all.chunks(200).enumerate() {
+            // A file that is gone before anybody saw it cannot be followed.
+            place.append("model.log", &text(&part[..1]));
+            until("the first line of the file", || loki.lines().contains(&part[0]));
+            place.append("model.log", &text(&part[1..]));
+            // Some rotations while lines are on their way, some when all is read.
+            if n % 2 == 0 {
+                until("what was written", || loki.n_stored() >= (n + 1) * 200);
+            }
+            let old = place.path(&format!("model.log.{n}"));
+            fs::rename(place.path("model.log"), old).expect("moved");
         }
-        fs::rename(place.path("model.log"), place.path(&format!("model.log.{n}"))).expect("moved");
+        until("all lines", || loki.n_stored() >= 2000);
+        daemon.stop();
+        let mut daemon = place.daemon(&[]);
+        place.append("model.log", "after the restart\n");
+        until("the last line", || loki.n_stored() > 2000);
+        daemon.stop();
+        let times = loki.times();
+        for line in all.iter().map(String::as_str).chain(["after the restart"]) {
+            assert_eq!(times.get(line), Some(&1), "{pattern}: {line}");
+        }
+        assert_eq!(times.len(), 2001, "{pattern}");
     }
-    until("all lines", || loki.n_stored() >= 2000);
-    daemon.stop();
-    let mut daemon = place.daemon(&[]);
-    place.append("model.log", "after the restart\n");
-    until("the last line", || loki.n_stored() > 2000);
-    daemon.stop();
-    let times = loki.times();
-    for line in all.iter().map(String::as_str).chain(["after the restart"]) {
-        assert_eq!(times.get(line), Some(&1), "{line}");
-    }
-    assert_eq!(times.len(), 2001);
 }
 
 #[test]

@@ -80,8 +80,11 @@ fn what_is_refused_for_good_ends_in_the_dead_letters() {
     let loki = Loki::start();
     let mut place = Place::with(&config(&loki));
     let mut all = lines(0..100);
+    // Older than Loki takes, not so old that it must be a mistake.
+    let past = time::OffsetDateTime::now_utc() - time::Duration::days(10);
+    let past = past.format(&time::format_description::well_known::Rfc3339).expect("printed");
     for n in [10, 50, 99] {
-        all[n] = format!(r#"{{"ts":"2001-01-01T00:00:0{}Z","event":"from the past","n":{n}}}"#, n % 10);
+        all[n] = format!(r#"{{"ts":"{past}","event":"from the past","n":{n}}}"#);
     }
     place.append("model.log", &text(&all));
     let mut daemon = place.daemon(&[]);
