@@ -14,6 +14,8 @@ mod http;
 mod loki;
 #[path = "daemon/outage.rs"]
 mod outage;
+#[path = "daemon/real.rs"]
+mod real;
 #[path = "daemon/rig.rs"]
 mod rig;
 #[path = "daemon/sampling.rs"]

@@ -48,6 +48,8 @@ struct Daemon {
     readiness: Arc<Readiness>,
     echo: Option<ProtectedEcho>,
     has_child: bool,
+    /// A second signal to stop came: nothing is waited for that is safe already.
+    hurried: bool,
 }
 
 pub(super) async fn run(config: &Config, options: RunOptions) -> Result<i32, DaemonError> {
@@ -115,6 +117,7 @@ async fn start(config: &Config) -> Result<Daemon, DaemonError> {
         readiness,
         echo,
         has_child,
+        hurried: false,
     })
 }
 
@@ -167,14 +170,14 @@ impl Daemon {
         }
         let deadline = deadline.max(Instant::now() + Duration::from_millis(500));
         self.drain.begin(deadline.into());
-        loop {
+        while !self.hurried {
             tokio::select! {
                 done = self.routes.join_next() => if done.is_none() { break },
-                notice = self.signals.next() => if notice == Notice::Stop {
-                    tracing::warn!("stopping at once; what is spooled is delivered after the restart");
-                    break;
-                },
+                notice = self.signals.next() => self.hurried = notice == Notice::Stop,
             }
+        }
+        if self.hurried {
+            tracing::warn!("stopping at once; what is spooled is delivered after the restart");
         }
         if let Some(echo) = &self.echo {
             for echo in [&echo.stdout, &echo.stderr] {
@@ -197,13 +200,16 @@ impl Daemon {
         self.sources_end_by(Instant::now() + DRAIN_MAX, code).await;
     }
 
-    /// Waits for the sources' ends. A second signal to stop ends the wait.
+    /// Waits for the sources' ends. A second signal to stop ends the wait, and delivery's later.
     async fn sources_end_by(&mut self, until: Instant, code: &mut i32) {
         while self.n_sources > 0 {
             tokio::select! {
                 ended = self.sources.recv() => self.note_end(ended, code),
                 () = tokio::time::sleep_until(until.into()) => return,
-                notice = self.signals.next() => if notice == Notice::Stop { return },
+                notice = self.signals.next() => if notice == Notice::Stop {
+                    self.hurried = true;
+                    return;
+                },
             }
         }
     }

@@ -65,6 +65,13 @@ impl Place {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sidewake"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
+        // What a machine says of itself would become attributes, and a folder for data.
+        for (name, _) in std::env::vars_os() {
+            let is_ours = name == "PATH" || name == "HOME" || name == "LLVM_PROFILE_FILE";
+            if !is_ours {
+                command.env_remove(name);
+            }
+        }
         command
     }
 
