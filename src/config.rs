@@ -65,6 +65,8 @@ pub struct Config {
     pub memory_limit: ByteSize,
     /// Where the admin server listens, if it does.
     pub admin: Option<SocketAddr>,
+    /// Whether that address was asked for: the default one may be another daemon's already.
+    pub admin_required: bool,
     /// What is repeated of a child's output; `None` decides by whether ours is a terminal.
     pub echo: Option<Echo>,
     /// The folder for what has no folder of its own: the embedded store, checkpoints.

@@ -56,6 +56,7 @@ impl Resolver<'_> {
             spool,
             memory_limit,
             admin: raw.admin.listen.0,
+            admin_required: self.document.keys(&steps!["admin"]).contains(&"listen"),
             echo: self.overrides.echo.or(raw.echo),
             data_dir,
         }

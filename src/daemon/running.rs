@@ -48,6 +48,8 @@ struct Daemon {
     readiness: Arc<Readiness>,
     echo: Option<ProtectedEcho>,
     has_child: bool,
+    /// A second signal to stop came: nothing is waited for that is safe already.
+    hurried: bool,
 }
 
 pub(super) async fn run(config: &Config, options: RunOptions) -> Result<i32, DaemonError> {
@@ -76,9 +78,12 @@ async fn start(config: &Config) -> Result<Daemon, DaemonError> {
     let pool = Pool::new(SLAB_BYTES, (config.memory_limit.0 as usize / SLAB_BYTES).max(8));
     let stop = Stop::new()?;
     let echo = protected_echo(config)?;
+    // Whatever can fail comes before the first source: a child that ran would be left alone.
+    let admin = bind_admin(config).await?;
     let (ended, sources) = mpsc::unbounded_channel();
     let mut panels = Vec::new();
     let mut children = Vec::new();
+    let mut ready_sources = Vec::new();
     let feed =
         Feed { plan, spool: Arc::clone(&spool), pool: Arc::clone(&pool), echo: echo.clone() };
     for (name, source) in &config.sources {
@@ -87,14 +92,19 @@ async fn start(config: &Config) -> Result<Daemon, DaemonError> {
         let (source, kind, child) = build_source(config, source, context)?;
         children.extend(child);
         panels.push(SourcePanel { name: name.clone(), kind, counters });
+        ready_sources.push((name, source));
+    }
+    let has_child = !children.is_empty();
+    let signals = Signals::listen(children)?;
+    for (name, source) in ready_sources {
         feed.spawn(name, source, stop.clone(), ended.clone())?;
     }
     readiness.set_sources_listen(true);
     readiness.set_spool_accepts(spool.is_accepting());
-    serve_admin(config, &readiness, panels, &prepared, &pool).await?;
+    if let Some(admin) = admin {
+        serve_admin(admin, config, &readiness, panels, &prepared, &pool);
+    }
     watch(config, Arc::clone(&spool), Arc::clone(&readiness));
-    let has_child = !children.is_empty();
-    let signals = Signals::listen(children)?;
     let n_sources = config.sources.len();
     Ok(Daemon {
         spool,
@@ -107,6 +117,7 @@ async fn start(config: &Config) -> Result<Daemon, DaemonError> {
         readiness,
         echo,
         has_child,
+        hurried: false,
     })
 }
 
@@ -160,14 +171,14 @@ impl Daemon {
         }
         let deadline = deadline.max(Instant::now() + Duration::from_millis(500));
         self.drain.begin(deadline.into());
-        loop {
+        while !self.hurried {
             tokio::select! {
                 done = self.routes.join_next() => if done.is_none() { break },
-                notice = self.signals.next() => if notice == Notice::Stop {
-                    tracing::warn!("stopping at once; what is spooled is delivered after the restart");
-                    break;
-                },
+                notice = self.signals.next() => self.hurried = notice == Notice::Stop,
             }
+        }
+        if self.hurried {
+            tracing::warn!("stopping at once; what is spooled is delivered after the restart");
         }
         if let Some(echo) = &self.echo {
             for echo in [&echo.stdout, &echo.stderr] {
@@ -190,13 +201,16 @@ impl Daemon {
         self.sources_end_by(Instant::now() + DRAIN_MAX, code).await;
     }
 
-    /// Waits for the sources' ends. A second signal to stop ends the wait.
+    /// Waits for the sources' ends. A second signal to stop ends the wait, and delivery's later.
     async fn sources_end_by(&mut self, until: Instant, code: &mut i32) {
         while self.n_sources > 0 {
             tokio::select! {
                 ended = self.sources.recv() => self.note_end(ended, code),
                 () = tokio::time::sleep_until(until.into()) => return,
-                notice = self.signals.next() => if notice == Notice::Stop { return },
+                notice = self.signals.next() => if notice == Notice::Stop {
+                    self.hurried = true;
+                    return;
+                },
             }
         }
     }
@@ -402,15 +416,29 @@ impl Feed {
     }
 }
 
-async fn serve_admin(
+/// Binds the admin server's address. Without one that was asked for, several daemons of one machine
+/// share the default: the first has it, the others go without.
+async fn bind_admin(config: &Config) -> Result<Option<Admin>, DaemonError> {
+    let Some(address) = config.admin else { return Ok(None) };
+    match Admin::bind(address).await {
+        Ok(admin) => Ok(Some(admin)),
+        Err(error) if config.admin_required => Err(error.into()),
+        Err(error) => {
+            let cause = error.source.to_string();
+            tracing::warn!(%address, cause, "no admin server: its default address is not to be had");
+            Ok(None)
+        }
+    }
+}
+
+fn serve_admin(
+    admin: Admin,
     config: &Config,
     readiness: &Arc<Readiness>,
     sources: Vec<SourcePanel>,
     prepared: &[Prepared],
     pool: &Arc<Pool>,
-) -> Result<(), DaemonError> {
-    let Some(address) = config.admin else { return Ok(()) };
-    let admin = Admin::bind(address).await?;
+) {
     tracing::info!(address = %admin.address(), "admin listens");
     let routes = prepared.iter().map(|route| RoutePanel {
         tier: route.tier.clone(),
@@ -434,7 +462,6 @@ async fn serve_admin(
         more: vec![in_flight],
     };
     tokio::spawn(admin.serve(Arc::new(panel)));
-    Ok(())
 }
 
 /// Keeps readiness true to the spool, pets systemd's watchdog, and enforces the store's retention.

@@ -1,0 +1,29 @@
+//! The whole daemon as its users meet it: the real binary, its config in a folder of its own, real
+//! children and files, and a Loki on loopback. Random rounds print their seed; `SIDEWAKE_SEED`
+//! repeats one, `SIDEWAKE_SLOW=1` runs many.
+
+#[path = "daemon/admin.rs"]
+mod admin;
+#[path = "daemon/exec.rs"]
+mod exec;
+#[path = "daemon/files.rs"]
+mod files;
+#[path = "daemon/http.rs"]
+mod http;
+#[path = "daemon/loki.rs"]
+mod loki;
+#[path = "daemon/outage.rs"]
+mod outage;
+#[path = "daemon/real.rs"]
+mod real;
+#[path = "daemon/rig.rs"]
+mod rig;
+#[path = "daemon/sampling.rs"]
+mod sampling;
+#[path = "daemon/shutdown.rs"]
+mod shutdown;
+
+#[path = "support/fake_loki.rs"]
+mod fake_loki;
+#[path = "support/logproto.rs"]
+mod logproto;
