@@ -12,7 +12,7 @@
 //! a check names what it complains about by its path. `type` may stand anywhere in a component,
 //! since tools that write YAML (Helm, kustomize, yq) sort keys.
 
-pub mod condition;
+mod condition;
 mod de;
 pub mod env;
 pub mod named;
