@@ -1,5 +1,5 @@
-//! Floor 4: the loop around every sink. One [`Route`] per (tier, sink): take frames from the spool's
-//! cursor, batch, encode, send, judge, acknowledge.
+//! Floor 4: the loop around every sink. One [`Route`] per (tier, sink): take frames from the
+//! spool's cursor, batch, encode, send, judge, acknowledge.
 //!
 //! Owns everything that repeats between sinks: batching ([`Batching`]), bodies in flight and their
 //! acknowledgement in order, retry with full jitter and `Retry-After` ([`retry`]), the gate that
@@ -9,12 +9,12 @@
 //! which it sees as [`Frames`].
 //!
 //! # Why
-//! - **At least once, in order of acknowledgement.** Bodies may be answered in any order; the cursor
-//!   only moves over a prefix of frames that are wholly delivered, dead-lettered or dropped.
+//! - **At least once, acknowledged in order.** Bodies may be answered in any order; the cursor only
+//!   moves over a prefix of frames that are wholly delivered, dead-lettered or dropped.
 //! - **Boundaries are free for sinks that recognise a repeat.** Within a process a body is encoded
-//!   once and sent again byte for byte. After a crash the frames behind the cursor are batched anew,
-//!   perhaps with other boundaries: at most the bodies that were in flight are stored twice by a
-//!   destination that does not recognise their events.
+//!   once and sent again byte for byte. After a crash the frames behind the cursor are batched
+//!   anew, perhaps with other boundaries: at most the bodies that were in flight are stored twice
+//!   by a destination that does not recognise their events.
 //! - **Files hold nothing.** A file may be far larger than what memory allows, so its frames are
 //!   dropped once encoded; when it cannot be written the cursor is rewound and the very same range
 //!   is encoded again, into the same name.

@@ -64,6 +64,8 @@
 //! | [`sinks`] | where it goes out: an encoder and a judge each, both pure |
 //! | [`config`] | the YAML: what was written, with positions, to what runs |
 //! | [`deliver`] | the loop around every sink: batch, send, retry, limit, dead letters, ack |
+//! | [`store`] | the local files read back: `show` |
+//! | [`tiers`] | retention: what is too old goes |
 //! | [`admin`] | `/livez`, `/readyz`, `/status`, `/metrics` |
 //! | [`cli`] | one file a command |
 //!

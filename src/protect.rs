@@ -3,8 +3,8 @@
 //!
 //! The parts, in the order in which a value meets them: [`context`] (what its key says), [`policy`]
 //! (what the tier does to the field), [`views`] (its decoded spellings) over [`find`] (the exact
-//! detectors on plain text), [`replace`] (what is written instead), [`pseudonym`] (keyed tokens) and
-//! [`outputs`] (the builder of sealed batches). [`matrix`] prints a policy.
+//! detectors on plain text), [`replace`] (what is written instead), [`pseudonym`] (keyed tokens)
+//! and [`outputs`] (the builder of sealed batches). [`matrix`] prints a policy.
 //!
 //! Does no I/O; key material comes in from `config`.
 

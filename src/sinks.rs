@@ -10,8 +10,9 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::event::batch::{Batch, Event};
-pub use crate::event::log_range::LogRange;
 use crate::secret::Secret;
+
+pub use crate::event::log_range::LogRange;
 
 pub mod console;
 pub mod loki;

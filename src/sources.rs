@@ -1,8 +1,8 @@
 //! Floor 3: where telemetry comes in. A source reads bytes on a thread of its own, cuts them into
 //! lines and hands them to an [`Intake`]; it knows neither pipeline nor spool.
 //!
-//! Deliberately interprets nothing but framing: which lines there are (CRI, docker, CR LF, over-long
-//! lines, tracebacks), where in the stream they stand, and nothing of what they say.
+//! Deliberately interprets nothing but framing: which lines there are (CRI, docker, CR LF,
+//! over-long lines, tracebacks), where in the stream they stand, and nothing of what they say.
 //!
 //! # Why
 //! - *Threads, not tasks.* Reading files blocks, and a pipe that is read late makes the model wait;

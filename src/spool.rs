@@ -225,7 +225,7 @@ impl Spool {
     }
 
     /// Whether sources that can be read again later should pause before they append to `tier`: its
-    /// share is full and a route blocks, or much waits to be written.
+    /// share is full and a route blocks, the disk refuses, or `pending_bytes` wait to be written.
     #[must_use]
     pub fn must_wait(&self, tier: TierId) -> bool {
         self.tiers.get(usize::from(tier.0)).is_some_and(|tier| tier.must_wait())

@@ -1,8 +1,8 @@
 //! Floor 0: our own counters. One struct per owner, plain atomics, bumped per batch and never per
 //! event; `admin` prints them. The names as printed stand in `admin::metrics`, nowhere else.
 //!
-//! Per route the identity `in = delivered + sampled_out + dead_letters + dropped + spooled` holds in
-//! input events at every quiet moment; `in` counts what was found in the spool at start as well.
+//! Per route the identity `in = delivered + sampled_out + dead_letters + dropped + spooled` holds
+//! in input events at every quiet moment; `in` counts what was found in the spool at start too.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 

@@ -4,6 +4,7 @@
 mod support {
     pub(crate) mod batches;
     mod chaos;
+    pub(crate) mod clock;
     pub(crate) mod log;
     pub(crate) mod plain;
 }
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use support::batches::frame_of;
+use support::clock::pass;
 use support::log::Log;
 use support::plain::{Destination, Plain, Reply};
 
@@ -95,7 +97,7 @@ fn buried(folder: &Path) -> Vec<(String, String)> {
 async fn a_body_goes_at_its_age() {
     let rig = Rig::start(one_at_a_time(), vec![], false);
     rig.append(0, &["a"]);
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    pass(Duration::from_millis(700)).await;
     rig.append(1, &["b"]);
     rig.log.acked_to(2).await;
     let received = rig.destination.received();
@@ -158,7 +160,7 @@ async fn acknowledged_in_order() {
     rig.append(0, &["a"]);
     rig.append(1, &["b", "c"]);
     rig.append(3, &["d"]);
-    tokio::time::sleep(Duration::from_secs(8)).await;
+    pass(Duration::from_secs(8)).await;
     assert_eq!(rig.log.acked(), 0);
     rig.log.assert_balanced();
     rig.log.acked_to(1).await;
@@ -257,7 +259,7 @@ async fn files_are_repeated_as_they_were() {
     let rig = Rig::start(one_at_a_time(), replies, true);
     rig.append(0, &["a", "refuse"]);
     rig.append(2, &["b"]);
-    tokio::time::sleep(Duration::from_millis(1001)).await;
+    pass(Duration::from_millis(1001)).await;
     rig.append(3, &["c"]);
     rig.log.acked_to(4).await;
     let received = rig.destination.received();
@@ -311,7 +313,7 @@ async fn positions_pass_in_order() {
     rig.log.acked_to(1).await;
     rig.append(1, &["a"]);
     rig.append(2, &[]);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    pass(Duration::from_millis(500)).await;
     assert_eq!(rig.log.acked(), 1);
     rig.log.acked_to(3).await;
     assert_eq!(rig.finish().await.0, ["a\n"]);
@@ -337,7 +339,7 @@ async fn draining_leaves_the_rest_in_the_log() {
     for replies in [vec![Reply::Broken; 9], vec![Reply::Slow(Duration::from_secs(99), 200)]] {
         let rig = Rig::start(one_at_a_time(), replies, false);
         rig.append(0, &["a"]);
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        pass(Duration::from_secs(2)).await;
         rig.switch.begin(Instant::now() + Duration::from_secs(5));
         rig.task.await.expect("no panic");
         assert!((Instant::now() - rig.begun).as_secs() <= 7);

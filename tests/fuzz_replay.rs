@@ -20,7 +20,7 @@ use mutate::Mutator;
 /// Random cases a target, unless time ends them first.
 const CASES: usize = 100_000;
 /// No target takes longer than this.
-const WITHIN: Duration = Duration::from_secs(5);
+const WITHIN: Duration = Duration::from_secs(3);
 const WITHIN_SLOW: Duration = Duration::from_secs(180);
 
 type Run = fn(&[u8]);

@@ -226,8 +226,7 @@ async fn an_outage_shows() {
         counters: Arc::clone(&counters),
         status: Arc::clone(&status),
     };
-    // The last answer before the recovery comes slowly enough for the outage to be seen: never.
-    fake.will([Act::Answer(503, "sick"), Act::Hang]);
+    fake.will(vec![Act::Answer(503, "sick"); 1000]);
     let task = tokio::spawn(route.run(log.cursor(), drain));
     log.append(frame_of(0, &["a"], |_, record| record.ts_ns = now_ns()));
     while fake.headers().len() < 2 {
@@ -237,6 +236,7 @@ async fn an_outage_shows() {
     assert_eq!(shown.state, State::Retrying);
     assert_eq!(shown.last_error.expect("an error").text, "503 sick");
     assert!(counters.oldest_undelivered_ns.get() > 0);
+    fake.recover();
     log.acked_to(1).await;
     switch.begin(tokio::time::Instant::now() + Duration::from_secs(5));
     task.await.expect("no panic");
@@ -314,7 +314,7 @@ async fn long_lines_are_buried() {
 async fn bodies_are_halved() {
     for limit in
         [(|limits| limits.max_body_bytes = 300) as fn(&mut support::fake_loki::Limits), |limits| {
-            limits.rate_bytes = 500
+            limits.rate_bytes = 500;
         }]
     {
         let fake = FakeLoki::start().await;

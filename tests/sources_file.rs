@@ -135,7 +135,8 @@ fn follows_and_goes_on() {
     assert_eq!(paths.len(), 2);
 }
 
-/// How a log is rotated: the name, the pattern, and the rotation of `a.log`, which takes the number.
+/// How a log is rotated: the name, the pattern, and the rotation of `a.log`, which takes the
+/// number.
 type Rotation = (&'static str, &'static str, fn(&Logs, usize));
 
 const ROTATIONS: [Rotation; 7] = [
@@ -143,7 +144,7 @@ const ROTATIONS: [Rotation; 7] = [
     ("rename, still matched", "*.log*", |logs, n| logs.rename("a.log", &format!("a.log.{n}"))),
     ("copytruncate", "*.log", |logs, n| logs.copy_truncate("a.log", &format!("a.log.{n}"))),
     ("copytruncate, matched", "*.log*", |logs, n| {
-        logs.copy_truncate("a.log", &format!("a.log-{n}"))
+        logs.copy_truncate("a.log", &format!("a.log-{n}"));
     }),
     ("delete", "*.log", |logs, _| fs::remove_file(logs.path("a.log")).expect("remove")),
     ("rename over", "*.log", |logs, n| {
@@ -316,6 +317,10 @@ fn start_at_the_end() {
     logs.options.start_at = StartAt::End;
     logs.append("a.log", "old\nhalf");
     let run = logs.start();
+    // The registry is written when everything was looked at once.
+    while !logs.dir.path().join("state/files-logs.json").exists() {
+        std::thread::yield_now();
+    }
     logs.append("a.log", " a line\n");
     logs.append("b.log", "new\n");
     logs.fake.wait_for_texts(1);
@@ -368,7 +373,8 @@ fn crashes_at_every_frame() {
         logs.once();
         let mut expected = logs.texts();
         expected.sort();
-        for at in 0..logs.fake.log().frames.len() {
+        let n_frames = logs.fake.log().frames.len();
+        for at in (0..n_frames).step_by(n_frames.div_ceil(40)) {
             logs.fake.crash_to(at);
             logs.once();
             logs.assert_texts(&format!("{name}, crash at {at}"), expected.clone());
@@ -379,25 +385,32 @@ fn crashes_at_every_frame() {
 fn plain_corpus() -> String {
     let trace = "Traceback (most recent call last):\n  File \"a.py\"\nValueError: no\n";
     let mut text = String::new();
-    for n in 0..100 {
+    for n in 0..300 {
         text += &format!("{}{trace}text {n}\r\n\n", lines(n * 5, n * 5 + 5));
     }
-    text + &"x".repeat(300_000) + "\n" + &lines(1000, 1010)
+    let long = "x".repeat(600_000) + "\n";
+    text.clone() + &long + &text + &text + &long + &text
 }
 
+/// Partial lines and tracebacks of both streams, most of them interleaved.
 fn cri_corpus() -> String {
     let t = "2026-01-02T03:04:05.6Z";
     let mut text = String::new();
-    for n in 0..100 {
+    for n in 0..200 {
         text += &format!("{t} stdout F {{\"line\":{n}}}\n{t} stdout P {{\"par\n");
         text += &format!("{t} stderr F Traceback (most recent call last):\n");
         text += &format!("{t} stdout P t\":\n{t} stderr F   File\n{t} stdout F {n}}}\n");
         text += &format!("{t} stderr F ValueError: {n}\n");
+        if n % 3 == 0 {
+            text += &format!("{t} stderr F text\n");
+        }
     }
+    let mut long = String::new();
     for _ in 0..30 {
-        text += &format!("{t} stdout P {}\n{t} stderr F between\n", "x".repeat(16 << 10));
+        long += &format!("{t} stdout P {}\n{t} stderr F between\n", "x".repeat(16 << 10));
     }
-    text + &format!("{t} stdout F end\n{t} stdout F last\n")
+    long += &format!("{t} stdout F end\n{t} stdout F last\n");
+    text.clone() + &long + &text + &text + &long + &text
 }
 
 /// Parts without end: bounded memory, one marked event, and the next line whole.
@@ -455,7 +468,8 @@ fn many_files() {
         .expect("fds")
         .flatten()
         .filter(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.starts_with(logs.path(""))));
-    assert!(n_open.count() <= 16);
+    // The one at hand is open besides.
+    assert!(n_open.count() <= 17);
     run.end(Stage::Drain);
     logs.once();
     let mut expected = texts(0, n_files);

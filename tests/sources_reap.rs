@@ -1,5 +1,5 @@
-//! As PID 1 (here: as the reaper of a subtree) orphans are waited for, and the child's own exit code
-//! survives that. A process of its own: waiting for any child is for the whole process.
+//! As PID 1 (here: as the reaper of a subtree) orphans are waited for, and the child's own exit
+//! code survives that. A process of its own: waiting for any child is for the whole process.
 
 use sidewake::sources::exec::{self, Exec};
 use sidewake::sources::{Context, Source, Stop};

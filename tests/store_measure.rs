@@ -68,7 +68,7 @@ fn measure(tier: &str, batches: &[Batch], n_files: usize) -> usize {
     let mut batches = batches.iter().cycle();
     let mut body = Body::default();
     for from in 0..n_files {
-        let mut encoder = files.encoder();
+        let mut encoder = files.encoder(0);
         while encoder.len() < files.format.close_bytes() {
             let batch = batches.next().expect("BUG: cycles");
             encoder.push(batch, 0..batch.len());

@@ -1,5 +1,5 @@
-//! The names under which everything is counted; nowhere else. All begin with `sidewake_`; labels are
-//! names from the config and words of closed sets, so that the number of series is bounded by it.
+//! The names under which everything is counted; nowhere else. All begin with `sidewake_`; labels
+//! are names from the config and words of closed sets, which bounds the number of series.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -7,13 +7,10 @@ use std::time::Duration;
 use crate::config::{self, Config, Tier};
 use crate::deliver::dead_letters;
 use crate::deliver::transport::{self, TransportOptions};
-use crate::deliver::{
-    DeadLetters, Frame, Frames, Options, RateLimit, RateUnit, Retry, Route, RouteStatus,
-};
+use crate::deliver::{DeadLetters, Options, RateLimit, RateUnit, Retry, Route, RouteStatus};
 use crate::pipeline::classify::RULES;
 use crate::sinks::files::{self, Files};
 use crate::sinks::{Sink, console, loki};
-use crate::spool;
 use crate::telemetry::RouteCounters;
 
 use super::DaemonError;
@@ -165,33 +162,4 @@ fn sampling_rules(config: &Config) -> Vec<String> {
     }
     words.extend(config.sample.keep.iter().cloned());
     words
-}
-
-/// The spool's cursor as delivery sees it.
-pub(super) struct SpoolFrames(pub(super) spool::Cursor);
-
-fn frame(entry: spool::Entry) -> Frame {
-    Frame { range: entry.range, batch: entry.batch }
-}
-
-impl Frames for SpoolFrames {
-    async fn next(&mut self) -> Option<Frame> {
-        self.0.next().await.map(frame)
-    }
-
-    fn try_next(&mut self) -> Option<Frame> {
-        self.0.try_next().map(frame)
-    }
-
-    fn ack(&mut self, to: u64) {
-        self.0.ack(to);
-    }
-
-    fn rewind(&mut self, to: u64) {
-        self.0.rewind(to);
-    }
-
-    fn position(&self) -> u64 {
-        self.0.position()
-    }
 }

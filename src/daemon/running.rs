@@ -21,7 +21,7 @@ use crate::telemetry::SourceCounters;
 use crate::tiers::retention::{self, Retention};
 
 use super::collector::{Collector, ProtectedEcho};
-use super::routes::{self, Prepared, SpoolFrames};
+use super::routes::{self, Prepared};
 use super::signals::{Notice, Signals};
 use super::{DaemonError, RunOptions, plan};
 
@@ -70,7 +70,7 @@ async fn start(config: &Config) -> Result<Daemon, DaemonError> {
         let route = routes::connect(config, prepared)?;
         let cursor = spool.cursor(TierId(prepared.tier_index as u8), &prepared.sink);
         let Some(cursor) = cursor else { unreachable!("BUG: every route has one cursor") };
-        tasks.spawn(route.run(SpoolFrames(cursor), drained.clone()));
+        tasks.spawn(route.run(cursor, drained.clone()));
     }
     let readiness = Arc::new(Readiness::default());
     let pool = Pool::new(SLAB_BYTES, (config.memory_limit.0 as usize / SLAB_BYTES).max(8));

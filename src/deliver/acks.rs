@@ -22,6 +22,23 @@ impl Tally {
         self.dead_letters_full += other.dead_letters_full;
         self.spool_error += other.spool_error;
     }
+
+    /// The same for `n_settled` events: those beyond were given up by the spool while they were in
+    /// flight, and are counted there.
+    pub(super) fn at_most(self, n_settled: u64) -> Self {
+        let mut left = n_settled;
+        let mut take = |n: u64| {
+            let taken = n.min(left);
+            left -= taken;
+            taken
+        };
+        Self {
+            delivered: take(self.delivered),
+            dead_letters: take(self.dead_letters),
+            dead_letters_full: take(self.dead_letters_full),
+            spool_error: take(self.spool_error),
+        }
+    }
 }
 
 #[derive(Debug)]

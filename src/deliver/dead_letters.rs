@@ -3,9 +3,9 @@
 //! ```text
 //! <spool>/dead-letters/<tier>-<sink>/00000000000000000001.frames   frames, one behind the other
 //! ```
-//! A letter is synced before the cursor passes its events. A new file is begun at every start and at
-//! every [`FILE_BYTES`], so that a torn write can only be the end of a file, and that what was read
-//! can be deleted file by file: deleting is how room is made. Deliberately never deletes by itself.
+//! A letter is synced before the cursor passes its events. A new file is begun at every start and
+//! at every [`FILE_BYTES`], so that a torn write can only be the end of a file, and that what was
+//! read can be deleted file by file, which is how room is made. Deliberately never deletes itself.
 //!
 //! # Why
 //! Frames rather than JSON lines: the events are bytes with a table, and a frame keeps all that is

@@ -1,7 +1,7 @@
 //! When to try again: exponential backoff with full jitter, and what `Retry-After` says.
 //!
-//! Source: RFC 9110 10.2.3 (`Retry-After` is seconds or a date); "full jitter" draws the wait evenly
-//! between nothing and a ceiling that doubles, which spreads a fleet of sidecars best.
+//! Source: RFC 9110 10.2.3 (`Retry-After` is seconds or a date); "full jitter" draws the wait
+//! evenly between nothing and a ceiling that doubles, which spreads a fleet of sidecars best.
 
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime};

@@ -33,7 +33,7 @@ pub(super) struct Loop<F> {
     open: Option<Load>,
     /// Closed bodies that wait for a place, with their numbers. Reading rests while there is one.
     ready: VecDeque<(u64, Load)>,
-    /// Pieces of a frame larger than a body: each is a body of its own, encoded when its turn comes.
+    /// Pieces of a frame larger than a body: each is its own body, encoded when its turn comes.
     cut: VecDeque<CutPiece>,
     acks: Acks,
     flights: JoinSet<(u64, Landing)>,
@@ -301,12 +301,12 @@ impl<F: Frames> Loop<F> {
 
     fn acknowledge(&mut self, number: u64, tally: Tally) {
         let Some((to, passed)) = self.acks.land(number, tally) else { return };
+        let passed = passed.at_most(self.frames.ack(to));
         let counters = &self.crew.counters;
         counters.delivered.add(passed.delivered);
         counters.dead_letters.add(passed.dead_letters);
         counters.dropped(DropReason::DeadLettersFull).add(passed.dead_letters_full);
         counters.dropped(DropReason::SpoolError).add(passed.spool_error);
-        self.frames.ack(to);
     }
 
     /// What the operator sees of this moment.

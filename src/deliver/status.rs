@@ -1,8 +1,8 @@
-//! What the operator sees of a route beside its counters: what it is doing, and what went wrong last.
+//! What the operator sees of a route beside its counters: what it does, and what last went wrong.
 //!
 //! Also the one place that logs delivery failures, so that they are logged at a bounded rate: the
-//! first of an outage, then once a minute, then the recovery. Words are the destination's, shortened
-//! by the sink; no payload.
+//! first of an outage, then once a minute, then the recovery. Words are the destination's,
+//! shortened by the sink; no payload.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};

@@ -6,14 +6,15 @@
 //!
 //! # Why
 //! Keys are cut into words (`dbPassword`, `db-password`, `DB_PASSWORD` → `db`, `password`), because
-//! substrings cannot tell `access_token` from `max_tokens` or `card` from `discard`. ML logs are full
-//! of `token`, `key`, `pass` and `session` that are no secrets; words of measure (`count`, `length`,
-//! `days_since` …) and of language models (`input`, `eos`, `logprob` …) take the hint away.
+//! substrings cannot tell `access_token` from `max_tokens` or `card` from `discard`. ML logs are
+//! full of `token`, `key`, `pass` and `session` that are no secrets; words of measure (`count`,
+//! `length`, `days_since` …) and of language models (`input`, `eos`, `logprob` …) take the hint
+//! away.
 
 mod words;
 
 use super::views;
-use words::{Words, any};
+use words::Words;
 
 /// What the key of a value says; a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +77,7 @@ fn of_plain_path(path: &[u8]) -> KeyHint {
     let words = Words::of(last);
     let mut hint = of_words(&words);
     if !parents.is_empty() {
-        if words.n() <= 1 && words.all(words::EMPTY) {
+        if words.n() <= 1 && words.all(&words::EMPTY) {
             hint = hint.and(of_plain_path(parents));
         } else if versions(parents) {
             hint = hint.and(KeyHint::VERSION);
@@ -94,65 +95,58 @@ pub fn of_key(key: &[u8]) -> KeyHint {
 /// Whether a value under `key` is a secret.
 #[must_use]
 pub fn is_secret(key: &[u8]) -> bool {
-    secret(&Words::of(key))
+    words::may_be_secret(key) && secret(&Words::of(key))
 }
 
 fn versions(parents: &[u8]) -> bool {
     let last = memchr::memrchr(b'.', parents).map_or(parents, |dot| &parents[dot + 1..]);
-    Words::of(last).has(&["versions", "packages", "dependencies", "libraries"])
+    Words::of(last).has(&words::VERSIONS)
 }
 
 fn of_words(words: &Words<'_>) -> KeyHint {
-    let measure = words.has(words::MEASURE);
-    let phone = words.has(words::PHONE) || words.pair(words::PHONE_OF, words::NUMBER);
-    let ssn = words.has(words::SSN)
-        || words.pair(&["social"], &["security"])
-        || words.pair(&["tax"], &["id", "number"]);
-    let trace = words.pair(&["trace", "span", "parent"], &["id", "span"])
-        || words.has(&["traceid", "spanid", "traceparent"]);
+    let measure = words.has(&words::MEASURE);
+    let phone = words.has(&words::PHONE) || words.pair(&words::PHONE_OF, &words::NUMBER);
+    let ssn = words.has(&words::SSN)
+        || words.pair(&words::SOCIAL, &words::SECURITY)
+        || words.pair(&words::TAX, &words::TAX_ID);
+    let trace = words.pair(&words::TRACE_OF, &words::ID) || words.has(&words::TRACE);
     KeyHint::NONE
         .and_if(secret(words), KeyHint::SECRET)
-        .and_if(words.has(words::CARD), KeyHint::CARD)
+        .and_if(words.has(&words::CARD), KeyHint::CARD)
         .and_if(ssn && !measure, KeyHint::SSN)
         .and_if(phone && !measure, KeyHint::PHONE)
-        .and_if(words.has(words::IP), KeyHint::IP)
-        .and_if(words.has(words::VERSION), KeyHint::VERSION)
+        .and_if(words.has(&words::IP), KeyHint::IP)
+        .and_if(words.has(&words::VERSION), KeyHint::VERSION)
         .and_if(trace, KeyHint::TRACE)
 }
 
 fn secret(words: &Words<'_>) -> bool {
-    if words.n() == 0 {
-        return false;
-    }
+    let named = words.has(&words::STRONG)
+        || (words.n() == 1 && words.has(&words::ALONE))
+        || words.pair(&words::KEY_OF, &words::KEY)
+        || words.pair(&words::PASS_OF, &words::PASS)
+        || words.pair(&words::SESSION, &words::OF_SESSION)
+        || words.pair(&words::PIN_OF, &words::PIN)
+        || words.pair(&words::PIN, &words::NUMBER)
+        || words.pair(&words::CODE_OF, &words::CODE)
+        || words.pair(&words::AUTH, &words::OF_AUTH)
+        || words.pair(&words::CONNECTION, &words::STRING)
+        || words.has_stem()
+        || token(words);
     // `one_time_password` is no measure of time.
-    let one_time = words.pair(&["one"], &["time"]);
-    if words.has(words::MEASURE) && !one_time {
-        return false;
-    }
-    words.has(words::STRONG)
-        || words.has_stem(words::STEMS)
-        || (words.n() == 1 && words.has(words::ALONE))
-        || words.pair(words::KEY_OF, &["key", "keys"])
-        || words.pair(words::PASS_OF, &["pass", "pw"])
-        || words.pair(&["session"], &["id", "token", "key", "cookie", "hash"])
-        || words.pair(&["card", "user", "atm", "sim"], &["pin"])
-        || words.pair(&["pin"], &["number"])
-        || words.pair(words::CODE_OF, &["code", "codes", "phrase"])
-        || words.pair(&["auth"], &["header", "code", "data", "hash"])
-        || words.pair(&["connection"], &["string"])
-        || token(words)
+    named && (!words.has(&words::MEASURE) || words.pair(&words::ONE, &words::TIME))
 }
 
 /// `token` as credential; not the unit of text.
 fn token(words: &Words<'_>) -> bool {
-    if words.pair(words::TOKENS_OF, &["tokens"]) {
+    if words.pair(&words::TOKENS_OF, &words::TOKENS) {
         return true;
     }
-    let Some(at) = words.position(&["token"]) else {
+    let Some(at) = words.position(&words::TOKEN) else {
         return false;
     };
-    let after = words.get(at + 1);
-    !words.has(words::LANGUAGE) && !after.is_some_and(|word| any(word, &["id", "ids", "text"]))
+    let of_text = words.get(at + 1).is_some_and(|word| words::OF_TOKEN.has(word));
+    !words.has(&words::LANGUAGE) && !of_text
 }
 
 #[cfg(test)]

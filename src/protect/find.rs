@@ -1,7 +1,7 @@
 //! The detectors: exact hand validators over plain text, with boundaries.
 //!
 //! [`find`] is linear in the text, without backtracking or allocation. One pass over the bytes
-//! ([`Seen`]) says which families can match at all; each family then looks only at its anchors.
+//! (`Seen`) says which families can match at all; each family then looks only at its anchors.
 //! Every family's file states in its first lines the *necessary condition* of a hit: a prefilter
 //! must let pass whatever fulfils it.
 //!
@@ -67,7 +67,7 @@ pub(super) fn find_seen(
     if seen.n_digits >= 7 {
         numbers::find(text, set, hint, hits);
     }
-    if seen.n_digits >= 4 && text.len() >= 15 && set.has(Entity::Iban) {
+    if seen.n_digits >= 2 && text.len() >= 15 && set.has(Entity::Iban) {
         iban::find(text, hits);
     }
     if seen.has(Seen::DOT) && seen.n_digits >= 4 && set.has(Entity::IpAddress) {
@@ -136,17 +136,21 @@ impl Seen {
     const ASSIGN: u8 = 1 << 4;
     pub(super) const BACKSLASH: u8 = 1 << 5;
     pub(super) const PERCENT: u8 = 1 << 6;
+    /// A byte of no ASCII character, or the start of a colour code.
     pub(super) const HIGH: u8 = 1 << 7;
 
     pub(super) fn of(text: &[u8]) -> Self {
-        let (mut bits, mut n_digits, mut run, mut base64_run) = (0u8, 0u32, 0u32, 0u32);
+        let (mut bits, mut n_digits, mut run, mut base64_run) = (0u16, 0u32, 0u32, 0u32);
         for &byte in text {
-            bits |= BITS[usize::from(byte)];
-            n_digits += u32::from(byte.is_ascii_digit());
-            run = (run + 1) * u32::from(BASE64[usize::from(byte)]);
+            let class = CLASS[usize::from(byte)];
+            bits |= class;
+            n_digits += u32::from(class >> DIGIT_SHIFT);
+            // All ones within a run, zero outside: no branch on the text.
+            let inside = u32::from((class & BASE64) >> BASE64_SHIFT).wrapping_neg();
+            run = (run + 1) & inside;
             base64_run = base64_run.max(run);
         }
-        Self { bits, n_digits, base64_run }
+        Self { bits: bits as u8, n_digits, base64_run }
     }
 
     pub(super) fn has(self, bit: u8) -> bool {
@@ -154,30 +158,32 @@ impl Seen {
     }
 }
 
-const BITS: [u8; 256] = {
-    let mut table = [0u8; 256];
-    table[b'@' as usize] = Seen::AT;
-    table[b':' as usize] = Seen::COLON | Seen::ASSIGN;
-    table[b'=' as usize] = Seen::ASSIGN;
-    table[b'.' as usize] = Seen::DOT;
-    table[b'-' as usize] = Seen::DASH;
-    table[b'\\' as usize] = Seen::BACKSLASH;
-    table[b'%' as usize] = Seen::PERCENT;
-    let mut byte = 128;
-    while byte < 256 {
-        table[byte] = Seen::HIGH;
-        byte += 1;
-    }
-    table
-};
+/// What terminals' colour codes begin with.
+const ESCAPE: u8 = 0x1B;
+const BASE64_SHIFT: u16 = 8;
+const BASE64: u16 = 1 << BASE64_SHIFT;
+const DIGIT_SHIFT: u16 = 9;
 
-const BASE64: [u8; 256] = {
-    let mut table = [0u8; 256];
+/// The bits of [`Seen`], and above them "base64 character" and "digit".
+const CLASS: [u16; 256] = {
+    let mut table = [0u16; 256];
     let mut byte = 0;
-    while byte < 128 {
+    while byte < 256 {
         let c = byte as u8;
-        let mark = matches!(c, b'+' | b'/' | b'-' | b'_');
-        table[byte] = (c.is_ascii_alphanumeric() || mark) as u8;
+        let seen = match c {
+            b'@' => Seen::AT,
+            b':' => Seen::COLON | Seen::ASSIGN,
+            b'=' => Seen::ASSIGN,
+            b'.' => Seen::DOT,
+            b'-' => Seen::DASH,
+            b'\\' => Seen::BACKSLASH,
+            b'%' => Seen::PERCENT,
+            ESCAPE | 128.. => Seen::HIGH,
+            _ => 0,
+        };
+        let base64 = c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/' | b'-' | b'_');
+        let digit = (c.is_ascii_digit() as u16) << DIGIT_SHIFT;
+        table[byte] = seen as u16 | (base64 as u16) << BASE64_SHIFT | digit;
         byte += 1;
     }
     table
@@ -221,12 +227,11 @@ fn at(text: &[u8], at: usize, test: impl Fn(&u8) -> bool) -> bool {
     text.get(at).is_some_and(test)
 }
 
-/// Whether a UUID (8-4-4-4-12 hex digits) covers the range that begins at `start`, at one of the
-/// UUID's own groups.
+/// Whether `start` lies inside of a UUID (8-4-4-4-12 hex digits).
 fn in_uuid(text: &[u8], start: usize) -> bool {
     const DASHES: [usize; 4] = [8, 13, 18, 23];
-    [0usize, 9, 14, 19, 24].into_iter().any(|group| {
-        let Some(bytes) = start.checked_sub(group).and_then(|from| text.get(from..from + 36))
+    (0..36usize).any(|offset| {
+        let Some(bytes) = start.checked_sub(offset).and_then(|from| text.get(from..from + 36))
         else {
             return false;
         };

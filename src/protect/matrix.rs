@@ -23,7 +23,8 @@ pub struct Tier<'a> {
 /// One cell of the matrix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// A declared pattern, `(secret-like keys)`, `(detected email)`, `(features)` or `(other fields)`.
+    /// A declared pattern, `(secret-like keys)`, `(detected email)`, `(features)` or `(other
+    /// fields)`.
     pub field: String,
     /// The tier's name.
     pub tier: String,

@@ -12,8 +12,8 @@
 //!
 //! The key file holds one key (32 bytes or more: raw, hex or base64), or lines `kid=key` in hex or
 //! base64: the first is current, a second one is the previous key, and its presence is the overlap.
-//! Keep it as long as the longest retention of what is joined, then take it out. A key without an id
-//! gets one from its own bytes.
+//! Keep it as long as the longest retention of what is joined, then take it out. A key without an
+//! id gets one from its own bytes.
 //!
 //! Does not read files and never stores or prints key material. Deliberately not reversible.
 //!

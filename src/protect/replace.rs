@@ -1,10 +1,10 @@
 //! What is written where something was: masks, pseudonyms, shorter and coarser values.
 //!
-//! [`Replacer::value`] takes a JSON token and writes one; [`Replacer::plain`] does the same for text;
-//! [`Replacer::rewrite`] and [`Replacer::hit`] serve callers who searched already. Whatever is
-//! written in JSON is a valid token again: masks and pseudonyms hold nothing that needs an escape,
-//! hits cut none, and numbers become `null` (or a string that is a pseudonym), so that no column of
-//! numbers meets a mask.
+//! [`Replacer::value`] takes a JSON token and writes one; [`Replacer::plain`] does the same for
+//! text; [`Replacer::rewrite`] and [`Replacer::hit`] serve callers who searched already. Whatever
+//! is written in JSON is a valid token again: masks and pseudonyms hold nothing that needs an
+//! escape, hits cut none, and numbers become `null` (or a string that is a pseudonym), so that no
+//! column of numbers meets a mask.
 //!
 //! Deliberately does not take members out: a dropped one is `null` here, and its key, colon and
 //! comma go where lines are edited.
@@ -178,9 +178,11 @@ impl Replacer<'_> {
     ) -> bool {
         match token.first() {
             Some(b'"') => {
+                let text = inner(token);
                 out.push(b'"');
-                let found = self.inspect(inner(token), Form::JsonString, hint, work, out);
-                out.push(b'"');
+                let found = self.inspect(text, Form::JsonString, hint, work, out);
+                // A string that the line's end cut off stays without its quote.
+                out.extend_from_slice(&token[1 + text.len()..]);
                 found
             }
             Some(b'{' | b'[') => container::inspect(self, token, hint, work, out),

@@ -3,8 +3,13 @@
 //!
 //! Each spelling is one pass that makes a shorter text and a map from its bytes to the raw ones;
 //! passes follow on each other until nothing changes (JSON inside of strings: three levels), and
-//! every text on the way is searched. Hits are raw ranges that cut no escape, no percent triplet and
-//! no character, so that replacing them keeps the syntax around.
+//! every text on the way is searched. Hits are raw ranges that cut no escape, no percent triplet
+//! and no character, so that replacing them keeps the syntax around.
+//!
+//! Necessary condition beside those of the detectors: a backslash, a `%` with two hex digits behind
+//! it, a byte beyond ASCII, an escape character (0x1B), or [`BASE64_MIN`] base64 characters in a
+//! row (of text in ASCII the first of every four is one of `I`-`Z`, `a`-`f`, or `C` for a line's
+//! end).
 //!
 //! Deliberately not decoded: binary containers, compressed data, encryption, HTML entities.
 //!
@@ -26,8 +31,9 @@ use spelling::Spelling;
 
 /// Runs of base64 characters from this length on are decoded: the shortest address has nine bytes.
 pub const BASE64_MIN: usize = 12;
-/// Passes over one value: a string's own escapes, three levels of JSON inside, percent twice, folds.
-const PASSES_MAX: usize = 10;
+/// Passes over one value: a string's own escapes, three levels of JSON inside, percent twice,
+/// folds.
+const PASSES_MAX: usize = 14;
 /// Base64 inside of base64.
 const BASE64_DEPTH_MAX: usize = 2;
 
@@ -76,18 +82,25 @@ pub fn inspect(
     scratch: &mut Scratch,
     hits: &mut Vec<Hit>,
 ) -> bool {
-    inspect_at(raw, form, hint, set, 0, scratch, hits)
+    inspect_at(raw, form, Search { hint, set, depth: 0 }, scratch, hits)
+}
+
+/// What is looked for, and how many base64 words the text lies in.
+#[derive(Clone, Copy, Debug)]
+struct Search {
+    hint: KeyHint,
+    set: EntitySet,
+    depth: usize,
 }
 
 fn inspect_at(
     raw: &[u8],
     form: Form,
-    hint: KeyHint,
-    set: EntitySet,
-    depth: usize,
+    search: Search,
     scratch: &mut Scratch,
     hits: &mut Vec<Hit>,
 ) -> bool {
+    let Search { hint, set, .. } = search;
     let first = hits.len();
     let whole = |entity| Hit { start: 0, end: raw.len() as u32, entity };
     if form == Form::Number {
@@ -96,15 +109,16 @@ fn inspect_at(
     }
     let seen = Seen::of(raw);
     // Between escapes a hit could cut one; the unescaped text shows all that the raw one does.
-    if !(form.is_json() && seen.has(Seen::BACKSLASH)) {
+    let escaped = form.is_json() && seen.has(Seen::BACKSLASH) && spelling::has_escape(raw);
+    if !escaped {
         find::find_seen(raw, seen, set, hint, hits);
-        base64_words(raw, seen, hint, set, depth, scratch, hits);
+        base64_words(raw, seen, search, scratch, hits);
         if find::is_whole_number(raw, set, hint) {
             hits.extend(find::number(raw, set, hint).map(whole));
         }
     }
     if seen.has(Seen::BACKSLASH | Seen::PERCENT | Seen::HIGH)
-        && !decode_all(raw, seen, hint, set, depth, scratch, hits)
+        && !decode_all(raw, seen, escaped, search, scratch, hits)
     {
         hits.truncate(first);
         hits.push(whole(Entity::Secret));
@@ -121,9 +135,8 @@ fn inspect_at(
 fn decode_all(
     raw: &[u8],
     mut seen: Seen,
-    hint: KeyHint,
-    set: EntitySet,
-    depth: usize,
+    escaped: bool,
+    search: Search,
     scratch: &mut Scratch,
     hits: &mut Vec<Hit>,
 ) -> bool {
@@ -133,7 +146,8 @@ fn decode_all(
     while done < PASSES_MAX {
         let source = if done == 0 { raw } else { &from.text };
         let map = (done > 0).then_some(&from.map[..]);
-        let next = Spelling::ALL.into_iter().find(|spelling| {
+        let certain = (escaped && done == 0).then_some(Spelling::Escapes);
+        let next = certain.into_iter().chain(Spelling::ALL).find(|spelling| {
             seen.has(spelling.sign()) && spelling.decode(source, map, &mut to.text, &mut to.map)
         });
         left = next.is_some();
@@ -143,8 +157,8 @@ fn decode_all(
         std::mem::swap(&mut from, &mut to);
         seen = Seen::of(&from.text);
         found.clear();
-        find::find_seen(&from.text, seen, set, hint, &mut found);
-        base64_words(&from.text, seen, hint, set, depth, scratch, &mut found);
+        find::find_seen(&from.text, seen, search.set, search.hint, &mut found);
+        base64_words(&from.text, seen, search, scratch, &mut found);
         let origin = |at: u32| from.map[at as usize];
         hits.extend(found.iter().map(|hit| Hit {
             start: origin(hit.start),
@@ -162,22 +176,21 @@ fn decode_all(
 fn base64_words(
     text: &[u8],
     seen: Seen,
-    hint: KeyHint,
-    set: EntitySet,
-    depth: usize,
+    search: Search,
     scratch: &mut Scratch,
     hits: &mut Vec<Hit>,
 ) {
-    if (seen.base64_run as usize) < BASE64_MIN || depth == BASE64_DEPTH_MAX {
+    if (seen.base64_run as usize) < BASE64_MIN || search.depth == BASE64_DEPTH_MAX {
         return;
     }
+    let deeper = Search { depth: search.depth + 1, ..search };
     let mut blob = std::mem::take(&mut scratch.blob);
     let mut inner = scratch.inner.take().unwrap_or_default();
     let mut found = std::mem::take(&mut inner.found);
     base64::words(text, &mut blob, |(start, end), decoded| {
         let mut inside = std::mem::take(&mut found);
         inside.clear();
-        inspect_at(decoded, Form::Text, hint, set, depth + 1, &mut inner, &mut inside);
+        inspect_at(decoded, Form::Text, deeper, &mut inner, &mut inside);
         let entity = inside.iter().map(|hit| hit.entity).min();
         hits.extend(entity.map(|entity| Hit { start: start as u32, end: end as u32, entity }));
         found = inside;

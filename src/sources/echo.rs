@@ -1,8 +1,8 @@
 //! Repeats bytes to a descriptor that may block, without ever blocking who offers them.
 //!
-//! One thread per descriptor, a bounded buffer in front of it; what does not fit is dropped by whole
-//! lines and counted. Deliberately leaves the descriptor's flags alone: making our standard output
-//! non-blocking would make it so for everyone who shares it, the shell included.
+//! One thread per descriptor, a bounded buffer in front of it; what does not fit is dropped by
+//! whole lines and counted. Deliberately leaves the descriptor's flags alone: making our standard
+//! output non-blocking would make it so for everyone who shares it, the shell included.
 //!
 //! # Why
 //! A terminal paused with Ctrl-S, a full pipe, a dead log collector: each blocks a write for ever.

@@ -1,7 +1,7 @@
 //! Runs the model as a child and reads what it prints.
 //!
-//! Signals go to the child, its exit code is ours, both pipes are read to their end before we leave,
-//! and nothing here ever makes the child wait: not memory, not a sink, not the echo.
+//! Signals go to the child, its exit code is ours, both pipes are read to their end before we
+//! leave, and nothing here ever makes the child wait: not memory, not a sink, not the echo.
 //!
 //! Deliberately restarts nothing: a model that ends, ends the daemon, and whoever supervises us
 //! (kubelet, systemd) restarts both.

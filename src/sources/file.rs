@@ -1,17 +1,18 @@
-//! Log files: found by patterns, followed through every kind of rotation, read to the byte where the
-//! spool's tiers left off.
+//! Log files: found by patterns, followed through every kind of rotation, read to the byte where
+//! the spool's tiers left off.
 //!
 //! One thread reads all files of a source, blocking; directories are watched by inotify and looked
 //! through every few seconds besides. Deliberately reads no compressed files and no file twice.
 //!
 //! # Why
-//! - *After a change the thread rests for the linger, then reads.* A writer of five thousand lines a
-//!   second then costs a hundred reads a second and not five thousand, with no bytes held meanwhile.
-//! - *A last line without its newline waits*, as long as somebody may be writing it. It is handed on
-//!   when the file was rotated or deleted and nothing came for `rotate_wait`, and at a stop when it is
-//!   older than a second: the pod may be going for good.
-//! - *A rotated file stays known as long as it exists.* Its new name may match the patterns; knowing
-//!   it is what keeps it from being read again.
+//! - *After a change the thread rests for the linger, then reads.* A writer of five thousand lines
+//!   a second then costs a hundred reads a second and not five thousand, with no bytes held
+//!   meanwhile.
+//! - *A last line without its newline waits*, as long as somebody may be writing it. It is handed
+//!   on when the file was rotated or deleted and nothing came for `rotate_wait`, and at a stop when
+//!   it is older than a second: the pod may be going for good.
+//! - *A rotated file stays known as long as it exists.* Its new name may match the patterns;
+//!   knowing it is what keeps it from being read again.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

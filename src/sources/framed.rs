@@ -10,7 +10,8 @@
 //!   lines of stderr between its parts; ending the chunk between them would lose the one or double
 //!   the others after a crash.
 //! - *What is forced is split, never lost.* When the slab is full or a line stays partial for long,
-//!   everything open is closed as it stands; only what exceeds `max_line_bytes` is dropped, counted.
+//!   everything open is closed as it stands; only what exceeds `max_line_bytes` is dropped,
+//!   counted.
 
 use memchr::memchr;
 
@@ -54,6 +55,11 @@ impl Piece {
     }
 }
 
+/// The longest raw line that is waited for: content, escapes, framing.
+pub(super) fn raw_line_bytes_max(limits: Limits) -> usize {
+    limits.max_line_bytes * 2 + 1024
+}
+
 /// Cuts framed lines.
 #[derive(Debug)]
 pub(super) struct FramedCutter {
@@ -77,11 +83,6 @@ impl FramedCutter {
         Self { framing, limits, dropping }
     }
 
-    /// The longest raw line that is waited for: content, escapes, framing.
-    pub(super) fn raw_line_bytes_max(&self) -> usize {
-        self.limits.max_line_bytes * 2 + 1024
-    }
-
     /// Cuts what `slab` holds; everything behind `consumed` is spoilt.
     pub(super) fn cut(&mut self, slab: &mut Slab, mode: Mode) -> Cut {
         let raw_len = slab.len();
@@ -89,7 +90,7 @@ impl FramedCutter {
         if unterminated {
             slab.extend_from_slice(b"\n");
         }
-        let raw_line_max = self.raw_line_bytes_max();
+        let raw_line_max = raw_line_bytes_max(self.limits);
         let mut assembly = Assembly::new(self, slab.content_mut());
         let mut start = 0;
         while let Some(len) = memchr(b'\n', &assembly.bytes[start..]) {
@@ -194,7 +195,7 @@ impl<'a> Assembly<'a> {
             let line = &mut self.bytes[start..end];
             let mut piece = match self.framing {
                 Framing::Cri => cri::parse(line),
-                Framing::Docker => docker::parse(line),
+                Framing::Docker => docker::parse(line, &mut self.scratch),
             };
             piece.start += start;
             self.piece(piece, start, flags);

@@ -1,5 +1,5 @@
-//! Which lines belong to the line before: Python tracebacks (chained, and exception groups), JVM and
-//! Node stack traces, Go panics.
+//! Which lines belong to the line before: Python tracebacks (chained, and exception groups), JVM
+//! and Node stack traces, Go panics.
 //!
 //! A machine over whole lines that says of each whether it stands alone, begins a block or joins
 //! the open one. Bounded in lines and bytes; the time bound is the reader's, which closes a block

@@ -123,10 +123,9 @@ struct Scan<'a> {
 impl<'a> Scan<'a> {
     fn new(bytes: &'a [u8], first: usize, partial_at: usize, limits: Limits) -> Self {
         // Behind a dropped rest the first bytes are no line.
-        let (table, blanks) = match first {
-            0 => (None, Vec::new()),
-            _ => (Some(Vec::new()), vec![0..first]),
-        };
+        let mut blanks = Vec::new();
+        let table = (first > 0).then(Vec::new);
+        blanks.extend((first > 0).then_some(0..first));
         Self {
             bytes,
             limits,
@@ -211,6 +210,10 @@ impl<'a> Scan<'a> {
         let has_cr = newline > start && bytes[newline - 1] == b'\r';
         let end = newline - usize::from(has_cr);
         if end == start {
+            // A chunk without a table would show the CR as a line.
+            if has_cr {
+                self.table_before(start);
+            }
             return;
         }
         self.n_events += 1;
@@ -230,16 +233,14 @@ impl<'a> Scan<'a> {
     }
 
     fn push(&mut self, start: usize, len: usize, flags: u16) {
-        let line = |start: usize, len: usize, flags| Line {
-            start: start as u32,
-            len: len as u32,
-            source_off: start as u32,
-            flags,
-            ts_ns: 0,
-        };
+        self.table_before(start).push(line(start, len, flags));
+    }
+
+    /// The table; made, if there is none yet, of the lines in front of `start`, which until now were
+    /// what their newlines say.
+    fn table_before(&mut self, start: usize) -> &mut Vec<Line> {
         let (bytes, first) = (self.bytes, self.first);
-        // Until now every line was what its newline says.
-        let table = self.table.get_or_insert_with(|| {
+        self.table.get_or_insert_with(|| {
             let mut from = first;
             let mut table = Vec::new();
             for newline in memchr_iter(b'\n', &bytes[first..start]) {
@@ -250,8 +251,7 @@ impl<'a> Scan<'a> {
                 from = end + 1;
             }
             table
-        });
-        table.push(line(start, len, flags));
+        })
     }
 
     /// Decides what becomes of an open block and of the unterminated tail; returns where the chunk
@@ -275,6 +275,11 @@ impl<'a> Scan<'a> {
         self.close_block();
         (self.start, false)
     }
+}
+
+fn line(start: usize, len: usize, flags: u16) -> Line {
+    let (start, len) = (start as u32, len as u32);
+    Line { start, len, source_off: start, flags, ts_ns: 0 }
 }
 
 /// `bytes` without CRs and newlines at its end.

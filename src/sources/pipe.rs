@@ -1,8 +1,9 @@
 //! Reads one pipe (or whatever standard input is) into chunks.
 //!
-//! Owns the slab being filled, the linger that turns bursts into one chunk, and the carry of what is
-//! not complete. Never waits for memory: whoever writes to a pipe would wait with us. Deliberately
-//! has no loop of its own but for sources of a single pipe ([`run`]); `exec` turns two.
+//! Owns the slab being filled, the linger that turns bursts into one chunk, and the carry of what
+//! is not complete. Never waits for memory: whoever writes to a pipe would wait with us.
+//! Deliberately has no loop of its own but for sources of a single pipe ([`run`]); `exec` turns
+//! two.
 //!
 //! # Why
 //! *A writer should not be interrupted by its reader.* A reader asleep in `poll` makes each write

@@ -38,6 +38,8 @@ pub struct Cursor {
     route: usize,
     /// Frames that were read ahead.
     ready: VecDeque<Stored>,
+    /// The route's epoch when they were read.
+    epoch: u64,
     reader: Option<FrameReader>,
     reading: Option<JoinHandle<Done>>,
 }
@@ -57,6 +59,7 @@ struct Plan {
     /// Where the route stood, and where reading begins: further when no segment holds the former.
     read: u64,
     start: u64,
+    epoch: u64,
     reader: Option<FrameReader>,
 }
 
@@ -65,13 +68,14 @@ struct Plan {
 struct Done {
     segment: Segment,
     read: u64,
+    epoch: u64,
     result: Result<(Vec<Stored>, u64), ReadError>,
     reader: Option<FrameReader>,
 }
 
 impl Plan {
     fn run(self) -> Done {
-        let Self { tier, segment, read, start, reader } = self;
+        let Self { tier, segment, read, start, epoch, reader } = self;
         let usable = reader.filter(|reader| reader.is_at(segment.base, start));
         let opened = usable
             .map_or_else(|| FrameReader::open(&*tier.disk, &tier.dir, &segment), Ok)
@@ -80,15 +84,17 @@ impl Plan {
                 Ok((found, reader))
             });
         match opened {
-            Ok((found, reader)) => Done { segment, read, result: Ok(found), reader: Some(reader) },
-            Err(error) => Done { segment, read, result: Err(error), reader: None },
+            Ok((found, reader)) => {
+                Done { segment, read, epoch, result: Ok(found), reader: Some(reader) }
+            }
+            Err(error) => Done { segment, read, epoch, result: Err(error), reader: None },
         }
     }
 }
 
 impl Cursor {
     pub(super) fn new(spool: Arc<Spool>, tier: Arc<Tier>, route: usize) -> Self {
-        Self { spool, tier, route, ready: VecDeque::new(), reader: None, reading: None }
+        Self { spool, tier, route, ready: VecDeque::new(), epoch: 0, reader: None, reading: None }
     }
 
     /// The next batch, waiting for it; `None` when the spool was closed and all was handed out.
@@ -176,8 +182,13 @@ impl Cursor {
     }
 
     fn step(&mut self, waker: Option<&Waker>) -> Step {
-        let Self { tier, route, ready, reader, .. } = self;
+        let Self { tier, route, ready, epoch, reader, .. } = self;
         let mut state = tier.lock();
+        if *epoch != state.routes[*route].epoch() {
+            *epoch = state.routes[*route].epoch();
+            ready.clear();
+        }
+        let epoch = *epoch;
         let read = state.routes[*route].read();
         while ready.front().is_some_and(|stored| stored.range.to <= read) {
             ready.pop_front();
@@ -204,7 +215,8 @@ impl Cursor {
             return Step::Wait;
         }
         let start = read.max(segment.base);
-        Step::Read(Plan { tier: Arc::clone(tier), segment, read, start, reader: reader.take() })
+        let reader = reader.take();
+        Step::Read(Plan { tier: Arc::clone(tier), segment, read, start, epoch, reader })
     }
 
     /// Takes what was read; what could not be is reported to the writer.
@@ -212,7 +224,8 @@ impl Cursor {
         self.reader = done.reader;
         let mut state = self.tier.lock();
         // The route was rewound, or moved on, meanwhile: what was read is not what comes next.
-        let is_current = state.routes[self.route].read() == done.read;
+        let route = &state.routes[self.route];
+        let is_current = (route.read(), route.epoch()) == (done.read, done.epoch);
         match done.result {
             Ok((found, reached)) if is_current => {
                 if found.is_empty() {
@@ -231,7 +244,7 @@ impl Cursor {
                 let same = |other: &Segment| (other.base, other.form) == (base, form);
                 let known = state.damaged.iter().any(|damaged| damaged.base == base);
                 if state.segments.iter().any(same) && !known {
-                    state.damaged.push(Damaged { base, n_refusals: 0, retry_at: None });
+                    state.damaged.push(Damaged::new(base));
                     drop(state);
                     self.spool.signal.nudge();
                 }

@@ -65,10 +65,10 @@ impl CursorFile {
     /// and neither slot was sound.
     pub(super) fn load(disk: &Arc<dyn Disk>, dir: &Path) -> (Self, Option<Positions>) {
         let path = dir.join("cursors");
-        let file = disk.open(&path).ok();
-        // After a SIGKILL the newer slot may stand in the page cache only, and the older one is
-        // written next: it must be durable first. A disk that refuses is met again on writing.
-        let _ = file.as_ref().map(|file| file.sync());
+        let opened = disk.open(&path);
+        let is_absent =
+            matches!(&opened, Err(error) if error.kind() == std::io::ErrorKind::NotFound);
+        let file = opened.ok();
         let slots = file.as_deref().map_or([None, None], |file| {
             [0, 1].map(|slot| {
                 let mut bytes = vec![0; SLOT_LEN];
@@ -76,10 +76,6 @@ impl CursorFile {
                 decode(&bytes[..read])
             })
         });
-        let is_new = match &file {
-            None => true,
-            Some(file) => file.is_empty().unwrap_or(false),
-        };
         let best = match &slots {
             [Some((a, _)), Some((b, _))] => usize::from(b > a),
             [None, Some(_)] => 1,
@@ -87,9 +83,17 @@ impl CursorFile {
         };
         let [first, second] = slots;
         let newest = if best == 0 { first } else { second };
+        if let (Some(file), Some((generation, positions))) = (&file, &newest) {
+            // After a SIGKILL the newer slot may stand in the page cache only, and the other one is
+            // written next: it is made durable first. A disk that refuses is met again on writing.
+            let mut bytes = Vec::new();
+            encode(*generation, positions, &mut bytes);
+            let again = file.write_at((best * SLOT_LEN) as u64, &mut [IoSlice::new(&bytes)]);
+            let _ = again.and_then(|()| file.sync());
+        }
         let generation = newest.as_ref().map_or(0, |(generation, _)| *generation);
         let found = newest.map(|(_, positions)| positions);
-        let found = if is_new { Some(Positions::default()) } else { found };
+        let found = if is_absent { Some(Positions::default()) } else { found };
         let cursor_file = Self {
             disk: Arc::clone(disk),
             path,
@@ -138,18 +142,18 @@ impl CursorFile {
         }
         self.write_due = Some(now + SYNC_EVERY);
         let fail = |error| SpoolError::disk("write", &self.path, &error);
-        if self.file.is_none() {
-            self.file = Some(self.disk.create(&self.path).map_err(fail)?);
-            let dir = self.path.parent().unwrap_or(Path::new("."));
-            self.disk.sync_dir(dir).map_err(fail)?;
-        }
         self.generation += 1;
         encode(self.generation, &positions, &mut self.scratch);
+        let mut slices = [IoSlice::new(&self.scratch)];
         let offset = (self.slot * SLOT_LEN) as u64;
         if let Some(file) = &self.file {
-            file.write_at(offset, &mut [IoSlice::new(&self.scratch)]).map_err(fail)?;
+            file.write_at(offset, &mut slices).map_err(fail)?;
+            self.unsynced_since.get_or_insert(now);
+        } else {
+            let made = create(&*self.disk, &self.path, offset, &mut slices);
+            self.file = Some(made.map_err(fail)?);
+            self.slot = 1 - self.slot;
         }
-        self.unsynced_since.get_or_insert(now);
         self.write_due = Some(now + WRITE_EVERY);
         Ok(())
     }
@@ -170,6 +174,22 @@ impl CursorFile {
         }
         Ok(())
     }
+}
+
+/// Makes the file with one durable slot, or not at all.
+fn create(
+    disk: &dyn Disk,
+    path: &Path,
+    offset: u64,
+    slices: &mut [IoSlice<'_>],
+) -> std::io::Result<Box<dyn DiskFile>> {
+    let tmp = path.with_extension("tmp");
+    let file = disk.create(&tmp)?;
+    file.write_at(offset, slices)?;
+    file.sync()?;
+    disk.rename(&tmp, path)?;
+    disk.sync_dir(path.parent().unwrap_or(Path::new(".")))?;
+    Ok(file)
 }
 
 fn encode(generation: u64, positions: &Positions, out: &mut Vec<u8>) {
@@ -231,6 +251,7 @@ mod tests {
         file.write(at(1), now).expect("written");
         file.sync(now).expect("synced");
         file.write(at(2), now).expect("written");
+        file.sync(now).expect("synced");
         assert_eq!(CursorFile::load(&disk, dir).1, Some(at(2)));
         // The slot being written is torn: the one before it counts.
         let raw = disk.open(&dir.join("cursors")).expect("open");

@@ -7,6 +7,7 @@
 //! same batches are written again to a new one. They are still in memory, and nobody has seen the
 //! positions that they had. What the old file holds behind the new one's base never counts.
 
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -59,8 +60,9 @@ pub(super) struct Log {
     ends: Vec<u64>,
     n_failures: u32,
     retry_at: Option<Instant>,
-    /// Files that could not be removed.
-    doomed: Vec<PathBuf>,
+    /// Files that are to be removed, oldest first.
+    doomed: VecDeque<PathBuf>,
+    doomed_retry_at: Option<Instant>,
 }
 
 impl Log {
@@ -79,7 +81,8 @@ impl Log {
             ends: Vec::new(),
             n_failures: 0,
             retry_at: None,
-            doomed: Vec::new(),
+            doomed: VecDeque::new(),
+            doomed_retry_at: None,
         }
     }
 
@@ -107,7 +110,7 @@ impl Log {
     pub(super) fn write_pending(&mut self, now: Instant) {
         while self.may_try(now) && self.take_run() {
             let run = std::mem::take(&mut self.run);
-            match self.write_run(&run) {
+            match self.write_run(&run, now) {
                 Ok(true) => self.take_written(run),
                 Ok(false) => {
                     self.tier.give_back(run.into_iter());
@@ -131,11 +134,10 @@ impl Log {
         }
     }
 
-    /// Whether a reader met damage in the segment that is being written.
-    pub(super) fn has_damaged_active(&self) -> bool {
-        let state = self.tier.lock();
-        let back = state.segments.back().filter(|_| self.active.is_some());
-        back.is_some_and(|back| state.damaged.iter().any(|damaged| damaged.base == back.base))
+    /// Where the segment begins that is being written.
+    pub(super) fn active_base(&self) -> Option<u64> {
+        self.active.as_ref()?;
+        self.tier.lock().segments.back().map(|segment| segment.base)
     }
 
     /// Seals the segment, so that the next start need not read it whole.
@@ -161,8 +163,8 @@ impl Log {
     }
 
     /// Writes `run` in one go; `false` when the tier's share is used up.
-    fn write_run(&mut self, run: &[Pending]) -> Result<bool, SpoolError> {
-        if !self.ensure_room(run.iter().map(|pending| pending.len).sum())? {
+    fn write_run(&mut self, run: &[Pending], now: Instant) -> Result<bool, SpoolError> {
+        if !self.ensure_room(run.iter().map(|pending| pending.len).sum(), now)? {
             return Ok(false);
         }
         let parts: Vec<Parts<'_>> = run.iter().map(|batch| frame::encode(&batch.batch)).collect();
@@ -206,7 +208,7 @@ impl Log {
     }
 
     /// Gets an active segment with room for `len` bytes; `false` when there is none to be had.
-    fn ensure_room(&mut self, len: u64) -> Result<bool, SpoolError> {
+    fn ensure_room(&mut self, len: u64, now: Instant) -> Result<bool, SpoolError> {
         loop {
             if self.active.as_ref().is_some_and(|active| active.len >= self.tier.segment_bytes) {
                 self.seal()?;
@@ -218,7 +220,7 @@ impl Log {
             let room = room::make(&mut self.tier.lock(), need, self.tier.bytes_max);
             match room {
                 Room::Fits => return Ok(true),
-                Room::Remove(segment) => self.remove(&segment),
+                Room::Remove(segment) => self.remove(&segment, now),
                 Room::Commit => self.commit()?,
                 Room::Roll => self.seal()?,
                 Room::Full => return Ok(false),
@@ -270,6 +272,8 @@ impl Log {
         }
         active.len += footer.len() as u64;
         active.dirty = true;
+        // Gives back what was reserved behind the end; a hint, as the reservation was.
+        let _ = active.file.truncate(active.len);
         self.next += footer.len() as u64;
         let len = active.len;
         if let Some(segment) = self.tier.lock().segments.back_mut() {
@@ -315,11 +319,10 @@ impl Log {
         state.stuck = Some(error.clone());
         state.last_error = Some(error.clone());
         let pressed = state.pending_bytes >= self.tier.pending_bytes_max / 2;
-        let sacrifice = error.is_out_of_space() && pressed && !state.blocks();
-        if sacrifice && state.segments.len() > 1 {
+        if error.is_out_of_space() && pressed && room::can_give_up_front(&state) {
             // The newest events are worth more than the oldest: these make room for those.
             room::give_up_front(&mut state, DropReason::SpoolError);
-            self.retry_at = None;
+            self.retry_at = Some(now + RETRY_FIRST);
         }
     }
 
@@ -352,22 +355,34 @@ impl Log {
         self.tier.lock().stuck = None;
     }
 
-    /// Removes the file of a segment that is no longer in the log.
-    pub(super) fn remove(&mut self, segment: &Segment) {
-        self.doomed.push(segment.path(&self.tier.dir));
-        self.remove_doomed();
+    /// Removes the file of a segment that is no longer in the log. One that cannot be removed holds
+    /// up those behind it, so that what is left on disk has no hole.
+    pub(super) fn remove(&mut self, segment: &Segment, now: Instant) {
+        self.doomed.push_back(segment.path(&self.tier.dir));
+        self.remove_doomed(now);
+    }
+
+    /// When removing is tried again.
+    pub(super) fn doomed_retry_at(&self) -> Option<Instant> {
+        self.doomed_retry_at
     }
 
     /// Tries again to remove what could not be removed.
-    pub(super) fn remove_doomed(&mut self) {
-        let Self { doomed, tier, .. } = self;
-        doomed.retain(|path| match tier.disk.remove(path) {
-            Ok(()) => false,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
-            Err(error) => {
-                tier.lock().last_error = Some(SpoolError::disk("remove", path, &error));
-                true
-            }
-        });
+    pub(super) fn remove_doomed(&mut self, now: Instant) {
+        if self.doomed_retry_at.is_some_and(|at| now < at) {
+            return;
+        }
+        self.doomed_retry_at = None;
+        while let Some(path) = self.doomed.front() {
+            match self.tier.disk.remove(path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    let error = SpoolError::disk("remove", path, &error);
+                    self.tier.lock().last_error = Some(error);
+                    self.doomed_retry_at = Some(now + RETRY_MAX);
+                    return;
+                }
+                _ => self.doomed.pop_front(),
+            };
+        }
     }
 }

@@ -14,7 +14,7 @@ use super::recovery::{Recovered, TierReport, recover};
 use super::route::Route;
 use super::segment::Segment;
 use super::tail::Tail;
-use super::tier::{State, Tier};
+use super::tier::{Damaged, State, Tier};
 use super::{RecoveryReport, SpoolError};
 
 /// Recovers every tier below `root`.
@@ -53,8 +53,10 @@ fn open_tier(
 ) -> Result<(Log, TierReport), SpoolError> {
     let dir = root.join(&tier.name);
     let bytes_max = options.tier_bytes(&tier);
-    let mut recovered = recover(&**disk, &dir, &tier.name)?;
+    disk.create_dir(&dir).map_err(|error| SpoolError::disk("create", &dir, &error))?;
     let (mut cursor_file, positions) = CursorFile::load(disk, &dir);
+    let synced = positions.as_ref().map_or(0, |positions| positions.log_end);
+    let mut recovered = recover(&**disk, &dir, &tier.name, synced)?;
     recovered.report.cursors_lost = positions.is_none();
     let mut positions = positions.unwrap_or_default();
     // Sinks may have named what they wrote by positions: none is ever given out again.
@@ -100,7 +102,7 @@ fn state(recovered: Recovered, routes: Vec<Route>, end: u64, tail_bytes: usize) 
         pending: std::collections::VecDeque::new(),
         pending_bytes: 0,
         stuck: None,
-        damaged: Vec::new(),
+        damaged: recovered.unread.iter().map(|base| Damaged::new(*base)).collect(),
         last_error: recovered.report.errors.last().cloned(),
         closed: false,
         ended: false,
@@ -122,11 +124,21 @@ fn place(disk: &dyn Disk, dir: &Path, recovered: &Recovered, stored: u64, end: u
 }
 
 fn walk(disk: &dyn Disk, dir: &Path, segment: &Segment, position: u64) -> (u64, u64) {
-    let Ok(mut reader) = FrameReader::open(disk, dir, segment) else { return (segment.base, 0) };
-    // On damage it stops where that begins; the first read there meets it again.
-    match reader.skip_to(position, segment.end) {
-        Ok(passed) => (reader.position(), passed),
-        Err(_) => (segment.base, 0),
+    // Where damage is met the cursor begins with the segment: its first read reports it, and what is
+    // counted here from a damaged head would never be put right.
+    let at_base = (segment.base, 0);
+    let Ok(mut reader) = FrameReader::open(disk, dir, segment) else { return at_base };
+    let mut passed = 0;
+    loop {
+        let reached = reader.position();
+        match reader.next(segment.end) {
+            Ok(Some((frame, _))) if frame.to > position => return (reached, passed),
+            Ok(Some((frame, bytes))) if frame.is_sound_alone(bytes) => {
+                passed += u64::from(frame.header.n_records);
+            }
+            Ok(None) => return (reached, passed),
+            _ => return at_base,
+        }
     }
 }
 

@@ -70,7 +70,8 @@ fn pack(tier: &Tier, segment: &Segment) -> Result<Option<u64>, ReadError> {
     let file = tier.disk.create(&tmp)?;
     let mut len = 0;
     while let Some((frame, bytes)) = reader.next(segment.end)? {
-        let Some(parts) = packed_parts(&frame, bytes)? else { continue };
+        let is_last = frame.to == segment.end;
+        let Some(parts) = packed_parts(&frame, bytes, is_last)? else { continue };
         let mut slices = parts.each_ref().map(|part| IoSlice::new(part));
         file.write_at(len, &mut slices)?;
         len += parts.iter().map(|part| part.len() as u64).sum::<u64>();
@@ -86,11 +87,12 @@ fn pack(tier: &Tier, segment: &Segment) -> Result<Option<u64>, ReadError> {
     Ok(Some(len))
 }
 
-/// Prefix, head and body of a packed frame; marks have done their duty and are left out.
-fn packed_parts(frame: &FrameAt, bytes: &[u8]) -> io::Result<Option<[Vec<u8>; 3]>> {
+/// Prefix, head and body of a packed frame. Marks have done their duty and are left out, unless the
+/// segment would seem to end before its end.
+fn packed_parts(frame: &FrameAt, bytes: &[u8], is_last: bool) -> io::Result<Option<[Vec<u8>; 3]>> {
     let prefix = segment::prefix(frame.from, frame.to).to_vec();
     match frame.own() {
-        Some(OwnKind::Mark) => Ok(None),
+        Some(OwnKind::Mark) if !is_last => Ok(None),
         Some(OwnKind::Footer) if mark::read_footer(bytes).is_some() => {
             Ok(Some([prefix, bytes.to_vec(), Vec::new()]))
         }

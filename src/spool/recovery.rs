@@ -5,10 +5,13 @@
 //! 2. A segment that is not the last was synced before the next one began. Its footer is trusted;
 //!    without one it is read whole, and what is damaged in it is quarantined. What stands behind
 //!    the next one's base does not count.
-//! 3. The last segment is read whole. Damage in front of its last mark is quarantined. At the first
-//!    damage behind it the log ends: nothing there was ever acknowledged. The file is cut there;
+//! 3. The last segment is read whole. Damage in front of its last mark, or of what the cursor file
+//!    says was synced, is quarantined. At the first damage behind these the log ends: nothing there was ever acknowledged. The file is cut there;
 //!    if sound frames lie behind the cut, their bytes are kept in quarantine.
-//! 4. Source positions are read from the last snapshot and the frames behind it.
+//! 4. What stands behind the last proof is written again and synced before anybody sees it: after a
+//!    SIGKILL it may be in the page cache only, and after a failed sync the kernel takes it for clean
+//!    and would not write it by itself.
+//! 5. Source positions are read from the last snapshot and the frames behind it.
 //!
 //! Only the last segment and the footers are read: a spool of a gigabyte opens in milliseconds.
 
@@ -63,6 +66,8 @@ pub struct TierReport {
 pub(super) struct Recovered {
     pub(super) segments: VecDeque<Segment>,
     pub(super) sources: Sources,
+    /// Segments that the disk refused to read.
+    pub(super) unread: Vec<u64>,
     pub(super) report: TierReport,
 }
 
@@ -74,27 +79,34 @@ impl Recovered {
 
     /// A position at or behind the end of the last frame with events.
     pub(super) fn data_end(&self) -> u64 {
-        let with_events = self.segments.iter().rev().find(|segment| segment.n_events > 0);
+        let may_have_events =
+            |segment: &&Segment| segment.n_events > 0 || self.unread.contains(&segment.base);
+        let with_events = self.segments.iter().rev().find(may_have_events);
         with_events.map_or(0, |segment| segment.end)
     }
 }
 
-/// Opens the tier `name` in `dir`.
+/// Opens the tier `name` in `dir`, which exists. Positions below `synced` are known to have been
+/// durable, as the cursor file says.
 ///
 /// # Errors
-/// Only when the folder cannot be made or listed.
-pub(super) fn recover(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Recovered, SpoolError> {
-    disk.create_dir(dir).map_err(|error| SpoolError::disk("create", dir, &error))?;
+/// Only when the folder cannot be listed.
+pub(super) fn recover(
+    disk: &dyn Disk,
+    dir: &Path,
+    name: &str,
+    synced: u64,
+) -> Result<Recovered, SpoolError> {
     let listed = disk.list(dir).map_err(|error| SpoolError::disk("list", dir, &error))?;
-    let mut recovery = Recovery { disk, dir, out: Recovered::default() };
+    let mut recovery = Recovery { disk, dir, synced, out: Recovered::default() };
     recovery.out.report.tier = name.to_owned();
-    let mut files: BTreeMap<u64, Vec<Form>> = BTreeMap::new();
+    let mut files: BTreeMap<u64, Vec<(Form, u64)>> = BTreeMap::new();
     let mut quarantines = Vec::new();
     for entry in listed.iter().filter(|entry| !entry.is_dir) {
         if entry.name.ends_with(".tmp") {
             recovery.note("remove", &dir.join(&entry.name), disk.remove(&dir.join(&entry.name)));
         } else if let Some((base, form)) = segment::parse_name(&entry.name) {
-            files.entry(base).or_default().push(form);
+            files.entry(base).or_default().push((form, entry.len));
         } else if entry.name.ends_with(".quarantine") {
             let from = entry.name.get(..16).and_then(|hex| u64::from_str_radix(hex, 16).ok());
             quarantines.extend(from);
@@ -102,10 +114,14 @@ pub(super) fn recover(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Recover
     }
     let bases: Vec<u64> = files.keys().copied().collect();
     for (index, (base, forms)) in files.into_iter().enumerate() {
-        let form = recovery.choose(base, &forms);
-        match bases.get(index + 1) {
-            Some(next) => recovery.sealed(base, form, *next),
+        let (form, len) = recovery.choose(base, &forms);
+        let next = bases.get(index + 1).copied();
+        let read = match next {
+            Some(next) => recovery.sealed(base, form, next),
             None => recovery.last(base, form),
+        };
+        if read.is_none() {
+            recovery.unread(base, form, len, next);
         }
     }
     quarantines.extend(recovery.out.report.quarantined.iter().map(|bad| bad.from));
@@ -121,6 +137,7 @@ pub(super) fn recover(disk: &dyn Disk, dir: &Path, name: &str) -> Result<Recover
 struct Recovery<'a> {
     disk: &'a dyn Disk,
     dir: &'a Path,
+    synced: u64,
     out: Recovered,
 }
 
@@ -137,14 +154,16 @@ impl Recovery<'_> {
     }
 
     /// Of a segment that is there twice (a crash while it was packed) one goes.
-    fn choose(&mut self, base: u64, forms: &[Form]) -> Form {
+    fn choose(&mut self, base: u64, forms: &[(Form, u64)]) -> (Form, u64) {
         let [only] = forms else {
             let packed = self.footer(base, Form::Packed, u64::MAX).is_some();
-            let (stays, goes) =
-                if packed { (Form::Packed, Form::Raw) } else { (Form::Raw, Form::Packed) };
-            let path = segment::path(self.dir, base, goes);
-            self.note("remove", &path, self.disk.remove(&path));
-            return stays;
+            let (stays, goes): (Vec<_>, Vec<_>) =
+                forms.iter().partition(|(form, _)| (*form == Form::Packed) == packed);
+            for (form, _) in goes {
+                let path = segment::path(self.dir, base, form);
+                self.note("remove", &path, self.disk.remove(&path));
+            }
+            return stays.first().copied().unwrap_or((Form::Raw, 0));
         };
         *only
     }
@@ -169,20 +188,25 @@ impl Recovery<'_> {
         })
     }
 
-    fn sealed(&mut self, base: u64, form: Form, limit: u64) {
+    /// `None` when the disk refuses to read it.
+    fn sealed(&mut self, base: u64, form: Form, limit: u64) -> Option<()> {
         if let Some(segment) = self.footer(base, form, limit) {
             self.out.segments.push_back(segment);
-            return;
+            return Some(());
         }
         let len_max = if form == Form::Raw { limit - base } else { u64::MAX };
-        let Some((bytes, scan)) = self.scan(base, form, len_max, limit) else { return };
+        let (bytes, scan) = self.scan(base, form, len_max, limit)?;
         self.take(base, form, &bytes, &scan);
+        Some(())
     }
 
-    fn last(&mut self, base: u64, form: Form) {
-        let Some((mut bytes, mut scan)) = self.scan(base, form, u64::MAX, u64::MAX) else { return };
+    /// `None` when the disk refuses to read it.
+    fn last(&mut self, base: u64, form: Form) -> Option<()> {
+        let (mut bytes, mut scan) = self.scan(base, form, u64::MAX, u64::MAX)?;
         let proof = scan.last_proof();
-        let unproven = |bad: &scan::Damage| proof.is_none_or(|proof| bad.from > proof);
+        let synced = self.synced;
+        let unproven =
+            |bad: &scan::Damage| bad.from >= synced && proof.is_none_or(|proof| bad.from > proof);
         let torn = scan.damage.iter().position(unproven);
         if let Some(torn) = torn {
             let cut = scan.damage[torn];
@@ -194,15 +218,23 @@ impl Recovery<'_> {
             }
             self.out.report.torn_bytes += (bytes.len() - cut.start) as u64;
             bytes.truncate(cut.start);
-            self.cut(base, form, cut.start as u64);
         }
+        // Also where nothing is cut: room that was reserved behind the end is given back.
+        self.cut(base, form, bytes.len() as u64);
+        let proven = proof.unwrap_or(base).max(self.synced).saturating_sub(base);
+        self.write_again(base, form, proven, &bytes);
         self.take(base, form, &bytes, &scan);
-        // What stands only in the page cache must not be shown to a sink before it is durable.
-        let path = segment::path(self.dir, base, form);
-        if let Ok(file) = self.disk.open(&path) {
-            self.note("sync", &path, file.sync());
-        }
         self.note("sync", self.dir, self.disk.sync_dir(self.dir));
+        Some(())
+    }
+
+    /// A segment that cannot be read now stays in the log with its events uncounted: cursors wait
+    /// in front of it until the writer has read it after all, or set it aside.
+    fn unread(&mut self, base: u64, form: Form, stored_bytes: u64, next: Option<u64>) {
+        let end = next.unwrap_or(base.saturating_add(stored_bytes));
+        let segment = Segment { end, stored_bytes, ..Segment::empty(base, form) };
+        self.out.segments.push_back(segment);
+        self.out.unread.push(base);
     }
 
     fn scan(&mut self, base: u64, form: Form, len: u64, limit: u64) -> Option<(Vec<u8>, Scan)> {
@@ -239,6 +271,18 @@ impl Recovery<'_> {
         let path = segment::path(self.dir, base, form);
         let cut = self.disk.open(&path).and_then(|file| file.truncate(len));
         self.note("truncate", &path, cut);
+    }
+
+    fn write_again(&mut self, base: u64, form: Form, proven: u64, bytes: &[u8]) {
+        // A packed segment was synced whole before it got its name.
+        let start = if form == Form::Packed { bytes.len() } else { proven as usize };
+        let Some(unproven) = bytes.get(start..).filter(|bytes| !bytes.is_empty()) else { return };
+        let path = segment::path(self.dir, base, form);
+        let written = self.disk.open(&path).and_then(|file| {
+            file.write_at(start as u64, &mut [IoSlice::new(unproven)])?;
+            file.sync()
+        });
+        self.note("sync", &path, written);
     }
 
     fn keep_unsynced(&mut self, from: u64, bytes: &[u8]) {

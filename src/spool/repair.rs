@@ -9,6 +9,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::error::SpoolError;
+use super::mark::SourceEnd;
 use super::salvage::{self, Quarantined, Salvaged};
 use super::scan::{self, Depth, Scan};
 use super::segment::{Form, Segment};
@@ -17,11 +18,15 @@ use super::tier::{Damaged, State, Tier};
 const REFUSALS_MAX: u32 = 7;
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 
-/// Looks at the reported segments whose time has come. None of them is the one being written.
-pub(super) fn repair(tier: &Tier, now: Instant) {
+/// Looks at the reported segments whose time has come; `active`, which is being written, waits
+/// until it is sealed.
+pub(super) fn repair(tier: &Tier, active: Option<u64>, now: Instant) {
     let due: Vec<Damaged> = {
         let state = tier.lock();
-        let due = state.damaged.iter().filter(|bad| bad.retry_at.is_none_or(|at| at <= now));
+        let due = state
+            .damaged
+            .iter()
+            .filter(|bad| Some(bad.base) != active && bad.retry_at.is_none_or(|at| at <= now));
         due.copied().collect()
     };
     for damaged in due {
@@ -78,12 +83,24 @@ fn replace(state: &mut State, old: &Segment, salvaged: &Salvaged, scan: &Scan) {
     };
     let behind = state.events_behind(index);
     state.segments.remove(index);
+    for frame in &scan.frames {
+        // One that could not be read at the start brings its positions now.
+        let (key, end) = (frame.header.source_key, frame.header.source_end);
+        state.sources.note(SourceEnd { key, end, observed_ns: frame.header.observed_ns });
+    }
     for (offset, segment) in salvaged.segments.iter().enumerate() {
         state.segments.insert(index + offset, *segment);
     }
     for route in state.routes.iter_mut().filter(|route| route.read() < old.end) {
         let left = scan.frames.iter().filter(|frame| frame.from >= route.read());
-        route.recount(behind + left.map(|frame| u64::from(frame.header.n_records)).sum::<u64>());
+        let left = left.map(|frame| u64::from(frame.header.n_records)).sum::<u64>();
+        // A route that stands further back is owed what lies between, too.
+        let between = if route.read() <= old.base {
+            route.unread().saturating_sub(old.n_events + behind)
+        } else {
+            0
+        };
+        route.recount(between + left + behind);
     }
     for route in &mut state.routes {
         let ends = scan.frames.iter().map(|frame| frame.from).chain([old.end]);
@@ -93,6 +110,7 @@ fn replace(state: &mut State, old: &Segment, salvaged: &Salvaged, scan: &Scan) {
             from = frame.map_or(old.end, |frame| frame.to);
         }
     }
+    state.tail.purge(old.base..old.end);
     state.n_quarantined += salvaged.quarantined.len() as u64;
     state.moved = true;
     state.settle();

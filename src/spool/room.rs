@@ -78,6 +78,12 @@ pub(super) fn expire(state: &mut State, horizon_ns: i64) -> bool {
     expired
 }
 
+/// Whether there is an oldest sealed segment that cursors still need and none insists on.
+pub(super) fn can_give_up_front(state: &State) -> bool {
+    let needed = |front: &Segment| state.routes.iter().any(|route| route.floor() < front.end);
+    state.segments.len() > 1 && !state.blocks() && state.segments.front().is_some_and(needed)
+}
+
 /// Moves every cursor past the oldest segment; what they missed is counted.
 pub(super) fn give_up_front(state: &mut State, reason: DropReason) {
     let Some(front) = state.segments.front().copied() else { return };

@@ -36,6 +36,9 @@ pub(super) struct Route {
     /// Events of durable frames at or behind `read`.
     unread: u64,
     in_flight: VecDeque<InFlight>,
+    /// Changes when frames behind `read` were taken off the books: what a cursor read ahead before
+    /// that is no longer owed to it.
+    epoch: u64,
     /// Whether a `Cursor` has this route.
     pub(super) taken: bool,
     pub(super) waker: Option<Waker>,
@@ -53,6 +56,7 @@ impl Route {
             read: position,
             unread,
             in_flight: VecDeque::new(),
+            epoch: 0,
             taken: false,
             waker: None,
         }
@@ -60,6 +64,14 @@ impl Route {
 
     pub(super) fn read(&self) -> u64 {
         self.read
+    }
+
+    pub(super) fn unread(&self) -> u64 {
+        self.unread
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
     }
 
     /// Events in the log that are neither acknowledged nor dropped.
@@ -137,10 +149,15 @@ impl Route {
         }
     }
 
-    /// The log lost events: from `read` on there are now `unread`.
+    /// The log was looked through again: from `read` on there are `unread`. What is missing was lost;
+    /// more than thought (a count read from a damaged head) has come in.
     pub(super) fn recount(&mut self, unread: u64) {
         self.drop_events(self.unread.saturating_sub(unread), DropReason::Quarantined);
+        let found = unread.saturating_sub(self.unread);
+        self.counters.events_in.add(found);
+        self.counters.spooled.add(signed(found));
         self.unread = unread;
+        self.epoch += 1;
     }
 
     /// Frames in flight that begin within `range` cannot be read again.

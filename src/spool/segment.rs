@@ -154,7 +154,12 @@ impl FrameAt {
 
     /// Whether the frame's checksum holds.
     pub(super) fn is_sound(&self, within: &[u8]) -> bool {
-        crc32fast::hash(&self.bytes(within)[8..]) == self.header.crc
+        self.is_sound_alone(self.bytes(within))
+    }
+
+    /// The same of the frame's own bytes.
+    pub(super) fn is_sound_alone(&self, bytes: &[u8]) -> bool {
+        crc32fast::hash(&bytes[8..]) == self.header.crc
     }
 }
 

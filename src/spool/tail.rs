@@ -46,6 +46,16 @@ impl Tail {
         }
     }
 
+    /// Lets go of the frames that begin within `range`: they must be read back, or not at all.
+    pub(super) fn purge(&mut self, range: std::ops::Range<u64>) {
+        let Self { entries, bytes, .. } = self;
+        entries.retain(|(stored, cost)| {
+            let stays = !range.contains(&stored.range.from);
+            *bytes -= if stays { 0 } else { *cost };
+            stays
+        });
+    }
+
     /// Bytes kept alive.
     pub(super) fn bytes(&self) -> usize {
         self.bytes

@@ -51,6 +51,13 @@ pub(super) struct Damaged {
     pub(super) retry_at: Option<Instant>,
 }
 
+impl Damaged {
+    /// The segment at `base`, just reported.
+    pub(super) fn new(base: u64) -> Self {
+        Self { base, n_refusals: 0, retry_at: None }
+    }
+}
+
 /// What does not change while the spool is open, and the lock on what does.
 #[derive(Debug)]
 pub(super) struct Tier {
@@ -266,8 +273,12 @@ impl Tier {
     /// Whether sources that can be read again should pause.
     pub(super) fn must_wait(&self) -> bool {
         let state = self.lock();
-        let full = state.stuck == Some(SpoolError::Full) && state.blocks();
-        full || state.pending_bytes >= self.pending_bytes_max / 2
+        let stuck = match &state.stuck {
+            Some(SpoolError::Full) => state.blocks(),
+            Some(_) => true,
+            None => false,
+        };
+        stuck || state.pending_bytes >= self.pending_bytes_max
     }
 }
 

@@ -113,6 +113,8 @@ impl Writer {
         self.ended = true;
         for log in &mut self.logs {
             log.close(now);
+            // Also when no cursor moved: the file says that all of the log was synced.
+            log.tier.lock().moved = true;
             write_cursors(log, now, true);
             let mut state = log.tier.lock();
             state.ended = true;
@@ -142,7 +144,7 @@ impl Writer {
             let retry = log.retry_at().filter(|_| waits);
             let cursors = state.moved.then(|| log.cursor_file.write_due().unwrap_or(now));
             let damaged = state.damaged.iter().filter_map(|damaged| damaged.retry_at).min();
-            [retry, cursors, log.cursor_file.sync_due(), damaged]
+            [retry, cursors, log.cursor_file.sync_due(), damaged, log.doomed_retry_at()]
         });
         let at = others.flatten().chain(sync).min().unwrap_or(now + TICK).min(now + TICK);
         Next { at, armed: sync.is_some() }
@@ -150,11 +152,12 @@ impl Writer {
 }
 
 fn tidy(log: &mut Log, now: Instant, wall_ns: i64) {
-    if log.may_try(now) && log.has_damaged_active() {
+    let tier = Arc::clone(&log.tier);
+    let is_damaged = |base| tier.lock().damaged.iter().any(|damaged| damaged.base == base);
+    if log.may_try(now) && log.active_base().is_some_and(is_damaged) {
         log.close(now);
     }
-    let tier = Arc::clone(&log.tier);
-    repair::repair(&tier, now);
+    repair::repair(&tier, log.active_base(), now);
     let horizon_ns = wall_ns.saturating_sub(tier.retention_ns);
     let mut gone = Vec::new();
     {
@@ -167,7 +170,8 @@ fn tidy(log: &mut Log, now: Instant, wall_ns: i64) {
             }
         }
     }
-    gone.iter().for_each(|segment| log.remove(segment));
+    gone.iter().for_each(|segment| log.remove(segment, now));
+    log.remove_doomed(now);
 }
 
 fn write_cursors(log: &mut Log, now: Instant, at_once: bool) {

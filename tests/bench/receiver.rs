@@ -61,7 +61,8 @@ fn serve(stream: TcpStream, counts: &Counts) -> std::io::Result<()> {
         body.resize(length, 0);
         reader.read_exact(&mut body)?;
         writer.write_all(b"HTTP/1.1 204 No Content\r\n\r\n")?;
-        let entries = snap::raw::Decoder::new().decompress_vec(&body).map_or(0, |raw| entries(&raw));
+        let entries =
+            snap::raw::Decoder::new().decompress_vec(&body).map_or(0, |raw| entries(&raw));
         counts.bytes.fetch_add(length as u64, Relaxed);
         counts.bodies.fetch_add(1, Relaxed);
         counts.entries.fetch_add(entries, Relaxed);

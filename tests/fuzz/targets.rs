@@ -8,6 +8,10 @@
 //! To add a target: a function of `&[u8]` in a file under `targets/`, its name in the list below, a
 //! `[[bin]]` in Cargo.toml, and at least one file in `corpus/NAME/`. A test compares the three.
 
+#[path = "targets/config.rs"]
+pub(crate) mod config;
+#[path = "targets/files.rs"]
+pub(crate) mod files;
 #[path = "targets/frame.rs"]
 pub(crate) mod frame;
 #[path = "targets/json.rs"]
@@ -16,6 +20,8 @@ pub(crate) mod json;
 mod oracle;
 #[path = "targets/pipeline.rs"]
 pub(crate) mod pipeline;
+#[path = "targets/protect.rs"]
+pub(crate) mod protect;
 
 /// Calls the given macro with every target: its name, and its function.
 macro_rules! for_each_target {
@@ -26,11 +32,22 @@ macro_rules! for_each_target {
             json_prefilter: $crate::targets::json::prefilter_on_both_paths,
             frame: $crate::targets::frame::decode_and_encode,
             origin: $crate::targets::frame::origin,
+            any_file: $crate::targets::files::any_file,
+            cri: $crate::targets::files::cri,
+            docker: $crate::targets::files::docker,
             time: $crate::targets::pipeline::times,
             condition: $crate::targets::pipeline::condition,
             line: $crate::targets::pipeline::line,
             token: $crate::targets::pipeline::token,
             tracestate: $crate::targets::pipeline::tracestate,
+            inspect: $crate::targets::protect::inspect,
+            prefilter_superset: $crate::targets::protect::prefilter_is_a_superset,
+            planted: $crate::targets::protect::planted,
+            replace_value: $crate::targets::protect::replace_value,
+            field_pattern: $crate::targets::protect::field_pattern,
+            config: $crate::targets::config::config,
+            units: $crate::targets::config::units,
+            key_file: $crate::targets::protect::key_file,
         }
     };
 }

@@ -73,13 +73,17 @@ impl Fake {
         self.inner.0.lock().expect("log")
     }
 
-    /// Waits until `holds` of the log.
-    pub(crate) fn wait(&self, what: &str, mut holds: impl FnMut(&Log) -> bool) {
+    /// Waits until `holds` of the log; `false` if it never does.
+    pub(crate) fn waits_until(&self, mut holds: impl FnMut(&Log) -> bool) -> bool {
         let (log, changed) = &*self.inner;
         let guard = log.lock().expect("log");
-        let (guard, result) =
-            changed.wait_timeout_while(guard, PATIENCE, |log| !holds(log)).expect("log");
-        assert!(!result.timed_out(), "never came: {what}; there is {:?}", guard.texts());
+        let waited = changed.wait_timeout_while(guard, PATIENCE, |log| !holds(log));
+        !waited.expect("log").1.timed_out()
+    }
+
+    /// The same, for what must come.
+    pub(crate) fn wait(&self, what: &str, holds: impl FnMut(&Log) -> bool) {
+        assert!(self.waits_until(holds), "never came: {what}; there is {:?}", self.log().texts());
     }
 
     pub(crate) fn wait_for_texts(&self, n: usize) {

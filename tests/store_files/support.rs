@@ -61,7 +61,7 @@ fn span(line: &str, before: &str, found: impl FnOnce(u32, u32)) {
 
 /// The body that a sink makes of some batches.
 pub(crate) fn encode(files: &Files, batches: &[Batch], range: LogRange) -> Body {
-    let mut encoder = files.encoder();
+    let mut encoder = files.encoder(0);
     for batch in batches {
         assert_eq!(encoder.push(batch, 0..batch.len()), vec![]);
     }

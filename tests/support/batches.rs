@@ -1,6 +1,7 @@
 //! Frames as the spool would give them.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use sidewake::deliver::Frame;
 use sidewake::event::batch::Batch;
@@ -31,7 +32,9 @@ pub(crate) fn frame_of<L: AsRef<str>>(
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
     let origin =
         Origin { source: "model".into(), stream: "stdout".into(), attributes: attributes.into() };
-    let observed_ns = 1_000 + from as i64;
+    // The spool drops what is older than its tier's retention.
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
+    let observed_ns = now.as_nanos() as i64;
     let batch = Batch { table, slab, origin: Arc::new(origin), observed_ns, ..Batch::default() };
     let parts = frame::encode(&batch);
     let bytes = [parts.head.as_slice(), &parts.table, parts.bytes].concat();

@@ -1,5 +1,6 @@
 //! The delivery loop against a destination that fails at random: nothing is lost, the counters
-//! balance, and the cursor only moves over what is done. Prints its seed; `SIDEWAKE_SEED` repeats one, `SIDEWAKE_SLOW=1` tries many.
+//! balance, and the cursor only moves over what is done. Prints its seed; `SIDEWAKE_SEED` repeats
+//! one, `SIDEWAKE_SLOW=1` tries many.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use sidewake::deliver::{DeadLetters, Options, Route, drain};
 use sidewake::telemetry::RouteCounters;
 
 use crate::support::batches::frame_of;
+use crate::support::clock::pass;
 use crate::support::log::Log;
 use crate::support::plain::{Destination, Plain, Reply};
 
@@ -75,7 +77,7 @@ async fn round(seed: u64) {
         from = frame.range.to;
         expected.extend(lines);
         log.append(frame);
-        tokio::time::sleep(Duration::from_millis(random.below(1500))).await;
+        pass(Duration::from_millis(random.below(1500))).await;
     }
     log.end();
     task.await.expect("no panic");

@@ -117,6 +117,11 @@ impl FakeLoki {
         self.state().acts.extend(acts);
     }
 
+    /// Forgets what it was told to do.
+    pub(crate) fn recover(&self) {
+        self.state().acts.clear();
+    }
+
     pub(crate) fn limit(&self, change: impl FnOnce(&mut Limits)) {
         change(&mut self.state().limits);
     }

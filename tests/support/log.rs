@@ -108,7 +108,7 @@ impl Frames for Cursor {
         self.poll().flatten()
     }
 
-    fn ack(&mut self, to: u64) {
+    fn ack(&mut self, to: u64) -> u64 {
         let mut state = self.log.state.lock().expect("unpoisoned");
         assert!(to > state.acked, "acknowledged {to} after {}", state.acked);
         assert!(to <= self.position, "acknowledged what was not read");
@@ -120,6 +120,7 @@ impl Frames for Cursor {
         state.acked = to;
         drop(state);
         self.log.changed.send_modify(|n| *n += 1);
+        n_events as u64
     }
 
     fn rewind(&mut self, to: u64) {

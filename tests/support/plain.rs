@@ -14,6 +14,8 @@ use sidewake::sinks::{
 };
 use tokio::time::Instant;
 
+use super::clock::pass;
+
 /// Lines as they are. A line that begins with `refuse` is refused by the encoder.
 pub(crate) struct Plain {
     pub(crate) is_file: bool,
@@ -136,7 +138,7 @@ impl Client for Destination {
                 Reply::Partly(bound) => answer(207, bound.into_iter().collect(), None),
                 Reply::Broken => Err(SendError("connection reset".to_owned())),
                 Reply::Slow(wait, status) => {
-                    tokio::time::sleep(wait).await;
+                    pass(wait).await;
                     answer(status, Vec::new(), None)
                 }
             }

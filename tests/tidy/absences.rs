@@ -22,7 +22,15 @@ enum Modules {
 const ABSENCES: &[Absence] = &[
     Absence {
         modules: Modules::Only(&["event", "protect", "pipeline"]),
-        paths: &["tokio", "std::fs", "std::net", "std::process", "std::env", "std::thread"],
+        paths: &[
+            "tokio",
+            "std::fs",
+            "std::process",
+            "std::env",
+            "std::thread",
+            "TcpStream",
+            "UdpSocket",
+        ],
         why: "what is between the edges is a pure, synchronous function: no I/O, no runtime",
     },
     Absence {
@@ -79,6 +87,7 @@ mod tests {
         for (path, text, expected) in [
             ("src/event/slab.rs", "use tokio::sync;", "`event` must not know `tokio`"),
             ("src/protect.rs", "use std::fs;", "`protect` must not know `std::fs`"),
+            ("src/protect.rs", "TcpStream::connect(a)", "`protect` must not know `TcpStream`"),
             (
                 "src/pipeline/time.rs",
                 "let t = Instant::now();",
@@ -98,6 +107,7 @@ mod tests {
             ("src/spool/disk.rs", "use std::fs; Instant::now()"),
             ("src/deliver/http.rs", "reqwest::Client::new()"),
             ("src/config.rs", "use reqwest::Url;"),
+            ("src/protect.rs", "use std::net::IpAddr;"),
             ("src/pipeline.rs", "use time::Instant; mod my_tokio; // tokio"),
             ("src/main.rs", "std::process::exit(1)"),
         ] {

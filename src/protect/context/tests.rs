@@ -57,6 +57,22 @@ fn secret_keys() {
     }
 }
 
+/// The quick question lets every key through that the full one takes.
+#[test]
+fn quick_no_is_a_no() {
+    let lists = [&words::STRONG, &words::ALONE];
+    for word in lists.into_iter().flat_map(words::Vocabulary::iter) {
+        assert!(words::may_be_secret(word.as_bytes()), "{word}");
+    }
+    for pair in ["db_pw", "api key", "auth data", "connection string", "seed phrase", "pin no"] {
+        assert_eq!(
+            is_secret(pair.as_bytes()),
+            of_key(pair.as_bytes()).has(KeyHint::SECRET),
+            "{pair}"
+        );
+    }
+}
+
 #[test]
 fn keys_that_are_no_secrets() {
     for key in [

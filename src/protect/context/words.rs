@@ -57,27 +57,30 @@ impl<'a> Words<'a> {
     }
 
     /// Where the first word stands that is one of `these`.
-    pub(super) fn position(&self, these: &[&str]) -> Option<usize> {
-        self.iter().position(|word| any(word, these))
+    pub(super) fn position(&self, these: &Vocabulary) -> Option<usize> {
+        self.iter().position(|word| these.has(word))
     }
 
-    pub(super) fn has(&self, these: &[&str]) -> bool {
+    pub(super) fn has(&self, these: &Vocabulary) -> bool {
         self.position(these).is_some()
     }
 
-    pub(super) fn all(&self, these: &[&str]) -> bool {
-        self.iter().all(|word| any(word, these))
+    pub(super) fn all(&self, these: &Vocabulary) -> bool {
+        self.iter().all(|word| these.has(word))
     }
 
     /// Whether one of `first` is followed by one of `then`.
-    pub(super) fn pair(&self, first: &[&str], then: &[&str]) -> bool {
-        self.list[..self.n].windows(2).any(|two| any(two[1], then) && any(two[0], first))
+    pub(super) fn pair(&self, first: &Vocabulary, then: &Vocabulary) -> bool {
+        self.list[..self.n].windows(2).any(|two| then.has(two[1]) && first.has(two[0]))
     }
 
-    /// Whether the key without its separators holds one of `stems`.
-    pub(super) fn has_stem(&self, stems: &[&str]) -> bool {
+    /// Whether the key without its separators holds a glued secret ([`STEMS`]).
+    pub(super) fn has_stem(&self) -> bool {
         let folded = &self.folded[..self.folded_len];
-        stems.iter().any(|stem| folded.windows(stem.len()).any(|part| part == stem.as_bytes()))
+        // All of them hold one of these four.
+        let likely = folded.windows(4).any(|w| matches!(w, b"pass" | b"ikey" | b"tkey" | b"ekey"))
+            || folded.windows(4).any(|w| matches!(w, b"skey" | b"toke" | b"secr" | b"cook"));
+        likely && STEMS.iter().any(|stem| folded.windows(stem.len()).any(|w| w == stem.as_bytes()))
     }
 }
 
@@ -88,47 +91,88 @@ fn hump(key: &[u8], start: usize, i: usize) -> bool {
     upper(i) && (!upper(i - 1) || (lower(i + 1) && i > start))
 }
 
-pub(super) fn any(word: &[u8], these: &[&str]) -> bool {
-    these.iter().any(|this| this.as_bytes().eq_ignore_ascii_case(word))
+/// Whether `key` holds three letters in a row that every secret-like key holds: asked for each `=`
+/// and `:` of a text, and mostly "no".
+pub(super) fn may_be_secret(key: &[u8]) -> bool {
+    key.windows(3).any(|three| {
+        // Digits and marks turn into others that no secret has beside these letters.
+        let lower = [three[0] | 0x20, three[1] | 0x20, three[2] | 0x20];
+        matches!(
+            &lower,
+            b"pas"
+                | b"pwd"
+                | b"sec"
+                | b"key"
+                | b"tok"
+                | b"cre"
+                | b"coo"
+                | b"aut"
+                | b"ses"
+                | b"sid"
+                | b"pin"
+                | b"otp"
+                | b"cvv"
+                | b"cvc"
+                | b"jwt"
+                | b"bea"
+                | b"phr"
+                | b"cod"
+                | b"mne"
+                | b"str"
+        )
+    }) || key.windows(2).any(|two| two.eq_ignore_ascii_case(b"pw"))
+}
+
+/// A set of lower-case words, with an index that answers "no" for most others at once.
+#[derive(Debug)]
+pub(super) struct Vocabulary {
+    /// Parted by single spaces.
+    words: &'static str,
+    /// By the low bits of the first letter: a bit for each length.
+    lengths: [u32; 32],
+}
+
+impl Vocabulary {
+    const fn new(words: &'static str) -> Self {
+        let (bytes, mut lengths, mut start, mut i) = (words.as_bytes(), [0u32; 32], 0, 0);
+        while i <= bytes.len() {
+            if i == bytes.len() || bytes[i] == b' ' {
+                assert!(i > start && i - start < 32, "BUG: words are parted by single spaces");
+                lengths[(bytes[start] & 31) as usize] |= 1 << (i - start);
+                start = i + 1;
+            }
+            i += 1;
+        }
+        Self { words, lengths }
+    }
+
+    #[cfg(test)]
+    pub(super) fn iter(&'static self) -> impl Iterator<Item = &'static str> {
+        self.words.split(' ')
+    }
+
+    /// Whether `word`, in any case, is one of them.
+    pub(super) fn has(&self, word: &[u8]) -> bool {
+        let lengths = word.first().map_or(0, |first| self.lengths[usize::from(first & 31)]);
+        word.len() < 32
+            && lengths >> word.len() & 1 != 0
+            && self.words.split(' ').any(|this| this.as_bytes().eq_ignore_ascii_case(word))
+    }
 }
 
 /// Keys that say nothing: their parent decides.
-pub(super) const EMPTY: &[&str] =
-    &["value", "values", "number", "no", "raw", "text", "id", "data", "string", "val"];
+pub(super) static EMPTY: Vocabulary =
+    Vocabulary::new("value values number no raw text id data string val");
 
 /// Secrets wherever they stand in a key.
-pub(super) const STRONG: &[&str] = &[
-    "password",
-    "passwords",
-    "passwd",
-    "passwort",
-    "pwd",
-    "passphrase",
-    "passcode",
-    "secret",
-    "secrets",
-    "credential",
-    "credentials",
-    "creds",
-    "authorization",
-    "cookie",
-    "cookies",
-    "apikey",
-    "apikeys",
-    "cvv",
-    "cvc",
-    "otp",
-    "totp",
-    "mnemonic",
-    "jwt",
-    "phpsessid",
-    "jsessionid",
-    "sessionid",
-    "bearer",
-];
+pub(super) static STRONG: Vocabulary = Vocabulary::new(
+    "password passwords passwd passwort pwd passphrase passcode secret secrets credential \
+     credentials creds authorization cookie cookies apikey apikeys cvv cvc otp totp mnemonic \
+     jwt phpsessid jsessionid sessionid bearer",
+);
 
 /// Secrets inside of keys that are glued together.
-pub(super) const STEMS: &[&str] = &[
+const STEMS: [&str; 13] = [
     "password",
     "passwd",
     "passphrase",
@@ -145,245 +189,95 @@ pub(super) const STEMS: &[&str] = &[
 ];
 
 /// Secrets only where they are the whole key.
-pub(super) const ALONE: &[&str] = &["pass", "session", "sid", "auth", "pin", "pw", "cred"];
+pub(super) static ALONE: Vocabulary = Vocabulary::new("pass session sid auth pin pw cred");
 
 /// `… key`.
-pub(super) const KEY_OF: &[&str] = &[
-    "api",
-    "access",
-    "secret",
-    "private",
-    "encryption",
-    "signing",
-    "ssh",
-    "account",
-    "auth",
-    "master",
-    "session",
-    "license",
-    "subscription",
-    "deploy",
-    "webhook",
-    "storage",
-    "hmac",
-    "aes",
-    "rsa",
-    "pgp",
-    "gpg",
-    "ssl",
-    "tls",
-    "service",
-    "shared",
-];
+pub(super) static KEY_OF: Vocabulary = Vocabulary::new(
+    "api access secret private encryption signing ssh account auth master session license \
+     subscription deploy webhook storage hmac aes rsa pgp gpg ssl tls service shared",
+);
 
 /// `… pass`.
-pub(super) const PASS_OF: &[&str] = &[
-    "db", "user", "mysql", "pg", "postgres", "redis", "smtp", "ftp", "root", "admin", "login",
-    "mail", "proxy", "http", "basic", "my", "database",
-];
+pub(super) static PASS_OF: Vocabulary = Vocabulary::new(
+    "db user mysql pg postgres redis smtp ftp root admin login mail proxy http basic my \
+     database",
+);
 
 /// `… code`, `… phrase`.
-pub(super) const CODE_OF: &[&str] =
-    &["security", "verification", "recovery", "seed", "backup", "mfa", "auth"];
+pub(super) static CODE_OF: Vocabulary =
+    Vocabulary::new("security verification recovery seed backup mfa auth");
 
 /// `… tokens`: credentials in the plural; alone it is the unit of text.
-pub(super) const TOKENS_OF: &[&str] =
-    &["access", "auth", "api", "refresh", "session", "bearer", "device", "push", "reset"];
+pub(super) static TOKENS_OF: Vocabulary =
+    Vocabulary::new("access auth api refresh session bearer device push reset");
 
 /// Words that make a token the unit of text.
-pub(super) const LANGUAGE: &[&str] = &[
-    "input",
-    "output",
-    "prompt",
-    "completion",
-    "generated",
-    "cached",
-    "reasoning",
-    "first",
-    "next",
-    "prev",
-    "previous",
-    "last",
-    "eos",
-    "bos",
-    "pad",
-    "padding",
-    "unk",
-    "sep",
-    "cls",
-    "mask",
-    "masked",
-    "special",
-    "stop",
-    "start",
-    "end",
-    "word",
-    "sub",
-    "subword",
-    "ids",
-    "embedding",
-    "embeddings",
-    "class",
-    "classes",
-    "label",
-    "labels",
-    "level",
-    "logits",
-    "weight",
-    "weights",
-    "vocab",
-    "chunk",
-    "batch",
-    "decode",
-    "decoded",
-    "sampled",
-    "draft",
-    "accepted",
-    "target",
-    "top",
-    "image",
-    "audio",
-    "vision",
-    "context",
-    "kv",
-    "prefill",
-    "rejected",
-    "speculative",
-];
+pub(super) static LANGUAGE: Vocabulary = Vocabulary::new(
+    "input output prompt completion generated cached reasoning first next prev previous last \
+     eos bos pad padding unk sep cls mask masked special stop start end word sub subword ids \
+     embedding embeddings class classes label labels level logits weight weights vocab chunk \
+     batch decode decoded sampled draft accepted target top image audio vision context kv \
+     prefill rejected speculative",
+);
 
 /// Words that make of a key a measure of the thing and not the thing.
-pub(super) const MEASURE: &[&str] = &[
-    "count",
-    "counts",
-    "num",
-    "n",
-    "nr",
-    "len",
-    "length",
-    "size",
-    "total",
-    "max",
-    "min",
-    "avg",
-    "mean",
-    "median",
-    "sum",
-    "rate",
-    "ratio",
-    "score",
-    "strength",
-    "entropy",
-    "attempts",
-    "failures",
-    "retries",
-    "age",
-    "days",
-    "hours",
-    "minutes",
-    "seconds",
-    "secs",
-    "ms",
-    "since",
-    "changed",
-    "expires",
-    "expiry",
-    "expired",
-    "expiration",
-    "ttl",
-    "required",
-    "enabled",
-    "disabled",
-    "valid",
-    "policy",
-    "type",
-    "types",
-    "has",
-    "is",
-    "usage",
-    "limit",
-    "budget",
-    "latency",
-    "time",
-    "timestamp",
-    "ts",
-    "duration",
-    "per",
-    "prob",
-    "probs",
-    "logprob",
-    "logprobs",
-    "index",
-    "idx",
-    "position",
-    "pos",
-    "offset",
-    "version",
-    "missing",
-    "present",
-    "exists",
-    "at",
-    "date",
-    "created",
-    "updated",
-    "seen",
-    "consent",
-    "banner",
-    "tokenizer",
-];
+pub(super) static MEASURE: Vocabulary = Vocabulary::new(
+    "count counts num n nr len length size total max min avg mean median sum rate ratio score \
+     strength entropy attempts failures retries age days hours minutes seconds secs ms since \
+     changed expires expiry expired expiration ttl required enabled disabled valid policy type \
+     types has is usage limit budget latency time timestamp ts duration per prob probs logprob \
+     logprobs index idx position pos offset version missing present exists at date created \
+     updated seen consent banner tokenizer",
+);
 
 /// Keys under which a number may be a card.
-pub(super) const CARD: &[&str] = &[
-    "card",
-    "cards",
-    "pan",
-    "cc",
-    "ccn",
-    "ccnum",
-    "creditcard",
-    "cardnumber",
-    "cardno",
-    "payment",
-];
+pub(super) static CARD: Vocabulary =
+    Vocabulary::new("card cards pan cc ccn ccnum creditcard cardnumber cardno payment");
 
 /// Keys under which nine digits may be a social security number.
-pub(super) const SSN: &[&str] = &["ssn", "ssns", "socialsecurity", "taxid", "taxpayer", "itin"];
+pub(super) static SSN: Vocabulary = Vocabulary::new("ssn ssns socialsecurity taxid taxpayer itin");
 
 /// Keys under which digits may be a phone number.
-pub(super) const PHONE: &[&str] = &[
-    "phone",
-    "phones",
-    "telephone",
-    "telefon",
-    "tel",
-    "mobile",
-    "fax",
-    "msisdn",
-    "whatsapp",
-    "cellphone",
-    "phonenumber",
-    "handy",
-];
+pub(super) static PHONE: Vocabulary = Vocabulary::new(
+    "phone phones telephone telefon tel mobile fax msisdn whatsapp cellphone phonenumber handy",
+);
 
 /// `… number` of a phone.
-pub(super) const PHONE_OF: &[&str] = &["contact", "cell", "caller", "callee", "call", "sms"];
+pub(super) static PHONE_OF: Vocabulary = Vocabulary::new("contact cell caller callee call sms");
 /// What follows [`PHONE_OF`].
-pub(super) const NUMBER: &[&str] = &["number", "no", "phone", "nr"];
+pub(super) static NUMBER: Vocabulary = Vocabulary::new("number no phone nr");
 
 /// Keys that hold addresses.
-pub(super) const IP: &[&str] =
-    &["ip", "ips", "ipv", "ipaddress", "addr", "forwarded", "clientip", "remoteip", "peer"];
+pub(super) static IP: Vocabulary =
+    Vocabulary::new("ip ips ipv ipaddress addr forwarded clientip remoteip peer");
 
 /// Keys that hold versions or user agents.
-pub(super) const VERSION: &[&str] = &[
-    "version",
-    "versions",
-    "ver",
-    "build",
-    "release",
-    "firmware",
-    "revision",
-    "agent",
-    "useragent",
-    "ua",
-    "v",
-];
+pub(super) static VERSION: Vocabulary =
+    Vocabulary::new("version versions ver build release firmware revision agent useragent ua v");
+
+// The two halves of pairs.
+pub(super) static VERSIONS: Vocabulary =
+    Vocabulary::new("versions packages dependencies libraries");
+pub(super) static SOCIAL: Vocabulary = Vocabulary::new("social");
+pub(super) static SECURITY: Vocabulary = Vocabulary::new("security");
+pub(super) static TAX: Vocabulary = Vocabulary::new("tax");
+pub(super) static TRACE_OF: Vocabulary = Vocabulary::new("trace span parent");
+pub(super) static ID: Vocabulary = Vocabulary::new("id span");
+pub(super) static TRACE: Vocabulary = Vocabulary::new("traceid spanid traceparent");
+pub(super) static KEY: Vocabulary = Vocabulary::new("key keys");
+pub(super) static PASS: Vocabulary = Vocabulary::new("pass pw");
+pub(super) static SESSION: Vocabulary = Vocabulary::new("session");
+pub(super) static OF_SESSION: Vocabulary = Vocabulary::new("id token key cookie hash");
+pub(super) static PIN_OF: Vocabulary = Vocabulary::new("card user atm sim");
+pub(super) static PIN: Vocabulary = Vocabulary::new("pin");
+pub(super) static CODE: Vocabulary = Vocabulary::new("code codes phrase");
+pub(super) static AUTH: Vocabulary = Vocabulary::new("auth");
+pub(super) static OF_AUTH: Vocabulary = Vocabulary::new("header code data hash");
+pub(super) static CONNECTION: Vocabulary = Vocabulary::new("connection");
+pub(super) static STRING: Vocabulary = Vocabulary::new("string");
+pub(super) static ONE: Vocabulary = Vocabulary::new("one");
+pub(super) static TIME: Vocabulary = Vocabulary::new("time");
+pub(super) static TOKENS: Vocabulary = Vocabulary::new("tokens");
+pub(super) static TOKEN: Vocabulary = Vocabulary::new("token");
+pub(super) static TAX_ID: Vocabulary = Vocabulary::new("id number");
+pub(super) static OF_TOKEN: Vocabulary = Vocabulary::new("id ids text");

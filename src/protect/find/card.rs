@@ -68,24 +68,30 @@ fn is_hex_id(text: &[u8], start: usize, end: usize, hint: KeyHint) -> bool {
 }
 
 fn grouped(run: &Run<'_>, hint: KeyHint, hits: &mut Vec<Hit>) {
-    let (first_hit, mut k, mut n_covered) = (hits.len(), 0, 0);
+    // Groups outside of cards, and those of them that are too long for a month, a year or a CVV.
+    let (first_hit, mut k, mut n_others, mut n_long) = (hits.len(), 0, 0, 0);
     while k < run.n() {
         match printed_at(run, k) {
             Some(n) => {
                 hits.push(Hit::new(run.group(k).0, run.group(k + n - 1).1, Entity::CreditCard));
                 k += n;
-                n_covered += n;
             }
-            None => k += 1,
+            None => {
+                n_others += 1;
+                n_long += usize::from(run.len(k) > 3);
+                k += 1;
+            }
         }
     }
     let n_windows = hits.len() - first_hit;
-    let n_others = run.n() - n_covered;
     if n_windows == 0 {
         if (hint.has(KeyHint::CARD) || is_odd_grouping(run)) && is_whole(run) {
             hits.push(Hit::new(run.group(0).0, run.group(run.n() - 1).1, Entity::CreditCard));
         }
-    } else if n_others > 2 * n_windows + 2 && !hint.has(KeyHint::CARD) {
+        return;
+    }
+    let list = n_others > 3 * n_windows + 1 || 2 * n_long > n_windows + 1;
+    if list && !hint.has(KeyHint::CARD) {
         hits.truncate(first_hit);
     }
 }

@@ -5,8 +5,8 @@
 //! # Why
 //! The local part may be far more than what people write; taken are letters of all scripts, digits
 //! and the marks that occur, not those that mostly stand *around* an address (`'`, `=`, `/`, `&`,
-//! brackets): `KeyError: 'bob@x.com'` must keep its quotes. Bytes that are no UTF-8 count as letters
-//! (Latin-1 logs).
+//! brackets): `KeyError: 'bob@x.com'` must keep its quotes. Bytes that are no UTF-8 count as
+//! letters (Latin-1 logs).
 
 use super::{Hit, char_after, char_before};
 use crate::protect::entity::Entity;

@@ -6,7 +6,8 @@
 use super::Hit;
 use crate::protect::entity::Entity;
 
-/// Country, length, and whether all behind the check digits are digits (SWIFT registry, release 99).
+/// Country, length, and whether all behind the check digits are digits (SWIFT registry, release
+/// 99).
 #[rustfmt::skip]
 const COUNTRIES: [(&[u8; 2], u8, bool); 87] = [
     (b"AD", 24, false), (b"AE", 23, true), (b"AL", 28, false), (b"AT", 20, true),

@@ -3,8 +3,8 @@
 /// The longest integer looked at: a card's.
 const DIGITS_MAX: usize = 19;
 
-/// The digits (ASCII, no leading zeros) of a number that is a whole one of at most 19 digits: plain,
-/// with a fraction of zeros, or with an exponent that moves the point behind the last digit.
+/// The digits (ASCII, no leading zeros) of a number that is a whole one of at most 19 digits:
+/// plain, with a fraction of zeros, or with an exponent that moves the point behind the last digit.
 pub(in crate::protect) fn digits(token: &[u8]) -> Option<([u8; DIGITS_MAX], usize)> {
     let token = token.strip_prefix(b"-").unwrap_or(token);
     let mark = token.iter().position(|byte| matches!(byte, b'e' | b'E'));

@@ -4,9 +4,10 @@
 //! colons; hardware — twelve hex digits in pairs parted by `:` or `-`, or in fours by `.`.
 //!
 //! # Why
-//! Four numbers are a version as often as an address; what stands before them decides (the key, `v`,
-//! `==`, a product name). The unspecified and the loopback address say nothing about anybody and
-//! stand in every server's first log line: left alone. Clock times have two colons and never match.
+//! Four numbers are a version as often as an address; what stands before them decides (the key,
+//! `v`, `==`, a product name). The unspecified and the loopback address say nothing about anybody
+//! and stand in every server's first log line: left alone. Clock times have two colons and never
+//! match.
 
 use std::net::Ipv6Addr;
 
@@ -24,10 +25,9 @@ pub(super) fn find_v4(text: &[u8], hint: KeyHint, hits: &mut Vec<Hit>) {
             i += 1;
             continue;
         }
-        let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
         let dotted = super::before(text, i, |byte| *byte == b'.')
             && super::before(text, i - 1, |byte| byte.is_ascii_alphanumeric());
-        let starts = !dotted && !super::before(text, i, word);
+        let starts = !dotted && !super::before(text, i, u8::is_ascii_alphanumeric);
         if let Some((octets, end)) = starts.then(|| quad(text, i)).flatten() {
             let local = octets[0] == 127 || octets == [0; 4];
             if !local && (hint.has(KeyHint::IP) || !is_version(text, i)) {
@@ -60,7 +60,7 @@ fn quad(text: &[u8], start: usize) -> Option<([u8; 4], usize)> {
     }
     let more = super::at(text, i, |byte| *byte == b'.')
         && super::at(text, i + 1, |byte| byte.is_ascii_alphanumeric());
-    let word = super::at(text, i, |byte| byte.is_ascii_alphanumeric() || *byte == b'_');
+    let word = super::at(text, i, u8::is_ascii_alphanumeric);
     // A domain that begins like an address (`1.2.3.4.nip.io`) still holds one.
     let digits_more = more && super::at(text, i + 1, u8::is_ascii_digit);
     (!digits_more && !word).then_some((octets, i))
@@ -79,7 +79,7 @@ fn is_version(text: &[u8], start: usize) -> bool {
     let marks = |byte: &u8| matches!(byte, b' ' | b':' | b'=' | b'"' | b'\'' | b'-' | b'_');
     let end = head.len() - head.iter().rev().take_while(|byte| marks(byte)).count();
     let len = head[..end].iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
-    context::of_key(&head[end - len..end]).has(KeyHint::VERSION)
+    len > 1 && context::of_key(&head[end - len..end]).has(KeyHint::VERSION)
 }
 
 /// `Chrome/120.0.0.1`, `curl/7.1.2.3`: a user agent's product; not `/hosts/10.0.0.1`.
@@ -96,32 +96,41 @@ fn is_product(head: &[u8]) -> bool {
 
 pub(super) fn find_v6(text: &[u8], hits: &mut Vec<Hit>) {
     let inside = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+    let alone = |byte: &u8| !byte.is_ascii_alphanumeric();
     let mut i = 0;
     while let Some(colon) = memchr::memchr(b':', &text[i..]).map(|n| n + i) {
         let start = colon - text[i..colon].iter().rev().take_while(|byte| inside(byte)).count();
         let mut end = colon + text[colon..].iter().take_while(|byte| inside(byte)).count();
         i = end.max(colon + 1);
-        let alone = |byte: &u8| !byte.is_ascii_alphanumeric() && *byte != b'_';
-        let before_alone = start == 0 || alone(&text[start - 1]);
-        if !before_alone || text.get(end).is_some_and(|byte| !alone(byte)) {
+        if text.get(end).is_some_and(|byte| !alone(byte)) {
             continue;
         }
         while end > start && text[end - 1] == b'.' {
             end -= 1;
         }
-        let candidate = &text[start..end];
-        // `2001:db8::1:` at the end of a clause.
-        let trimmed = match candidate {
-            [head @ .., last, b':'] if *last != b':' => {
-                end -= 1;
-                &text[start..start + head.len() + 1]
-            }
-            all => all,
-        };
-        if is_v6(trimmed) {
-            hits.push(Hit::new(start, end, Entity::IpAddress));
+        let glued = start > 0 && !alone(&text[start - 1]);
+        if let Some((from, to)) = address_in(&text[start..end], glued) {
+            hits.push(Hit::new(start + from, start + to, Entity::IpAddress));
         }
     }
+}
+
+/// The address in a run of its characters: all of it, or without a word or two before it
+/// (`peer:2001:db8::1`; `glued`: the run's first group belongs to one) and without a port behind.
+fn address_in(run: &[u8], glued: bool) -> Option<(usize, usize)> {
+    const LEN_MAX: usize = 64;
+    let single = |at: usize| {
+        run[at] == b':' && run.get(at + 1) != Some(&b':') && !super::before(run, at, |b| *b == b':')
+    };
+    let singles = || (0..run.len()).filter(|at| single(*at));
+    if run.len() > LEN_MAX {
+        return None;
+    }
+    let starts = std::iter::once(0).filter(|_| !glued).chain(singles().map(|at| at + 1).take(3));
+    let port = (0..run.len()).rev().find(|at| single(*at));
+    let ends = [Some(run.len()), port];
+    let ranges = starts.flat_map(|from| ends.into_iter().flatten().map(move |to| (from, to)));
+    ranges.into_iter().find(|(from, to)| from < to && is_v6(&run[*from..*to]))
 }
 
 fn is_v6(candidate: &[u8]) -> bool {

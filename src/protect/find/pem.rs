@@ -1,6 +1,7 @@
 //! PEM blocks (RFC 7468) of any label, and the state that carries one over lines.
 //!
-//! Necessary condition: `-----BEGIN ` or `-----END `; inside of an open block ([`Block`]) every line.
+//! Necessary condition: `-----BEGIN ` or `-----END `; inside of an open block ([`Block`]) every
+//! line.
 
 use super::Hit;
 use crate::protect::entity::Entity;

@@ -83,6 +83,9 @@ pub(super) fn at(run: &Run<'_>, k: usize, hint: KeyHint) -> Option<Hit> {
     let text = run.text;
     let digit = run.group(k).0;
     let mark = digit.checked_sub(1).map(|i| text[i]);
+    if mark.is_some_and(|mark| mark.is_ascii_alphanumeric()) {
+        return None;
+    }
     let dialled = Dialled::at(text, digit);
     let plus = mark == Some(b'+') && !super::before(text, digit - 1, u8::is_ascii_alphanumeric);
     let (start, n) = if plus {
@@ -90,8 +93,6 @@ pub(super) fn at(run: &Run<'_>, k: usize, hint: KeyHint) -> Option<Hit> {
     } else if mark == Some(b'(') {
         let opens_plus = super::before(text, digit - 1, |byte| *byte == b'+');
         (digit - 1 - usize::from(opens_plus), area_in_parentheses(text, &dialled)?)
-    } else if super::before(text, digit, |byte| byte.is_ascii_alphanumeric()) {
-        return None;
     } else {
         (digit, national(run, k, &dialled, hint)?)
     };
@@ -106,7 +107,7 @@ fn is_bounded(text: &[u8], end: usize) -> bool {
     match text.get(end) {
         Some(b'.' | b':' | b',') => !digit,
         Some(b'x' | b'X') => digit,
-        Some(byte) => !byte.is_ascii_alphanumeric() && *byte != b'_',
+        Some(byte) => !byte.is_ascii_alphanumeric(),
         None => true,
     }
 }
@@ -149,7 +150,8 @@ fn is_e164(digits: &[u8]) -> bool {
         | 90
         | 92..=95
         | 98 => (9..=15).contains(&n),
-        // Three-digit codes begin with 21-26, 29, 35, 37, 38, 42, 50, 59, 67-69, 80, 85, 87-88, 96, 97, 99.
+        // Three-digit codes begin with 21-26, 29, 35, 37, 38, 42, 50, 59, 67-69, 80, 85, 87-88, 96,
+        // 97, 99.
         21..=26 | 29 | 35 | 37 | 38 | 42 | 50 | 59 | 67..=69 | 80 | 85 | 87 | 88 | 96 | 97 | 99 => {
             (9..=15).contains(&n)
         }
@@ -186,7 +188,7 @@ fn national(run: &Run<'_>, k: usize, dialled: &Dialled, hint: KeyHint) -> Option
         let inner = dialled.marks[n - 1];
         let parts_of_more = |mark: Option<u8>| mark == Some(inner) || mark == Some(b'.');
         let whole =
-            !parts_of_more(run.separator(k)) && !(n < dialled.n && dialled.marks[n] == inner);
+            !(parts_of_more(run.separator(k)) || n < dialled.n && dialled.marks[n] == inner);
         if whole && !is_row(run.text, start, dialled.ends[n - 1], inner) && !is_sizes(dialled, n) {
             return Some(n);
         }
@@ -228,7 +230,7 @@ fn trunk(dialled: &Dialled) -> Option<usize> {
 
 /// `0044 20 7123 4567`; in one group only under a key that says so.
 fn zero_zero(dialled: &Dialled, hint: KeyHint) -> Option<usize> {
-    if dialled.digits[..2] != *b"00" {
+    if dialled.digits[..2] != *b"00" || dialled.len(0) < 2 || dialled.marks[1] == b'.' {
         return None;
     }
     let least = if hint.has(KeyHint::PHONE) { 1 } else { 2 };

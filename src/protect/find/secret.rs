@@ -1,12 +1,13 @@
-//! Secrets that free text names: `password=…`, `'api_key': '…'`, `--token …`, `scheme://user:…@host`.
+//! Secrets that free text names: `password=…`, `'api_key': '…'`, `--token …`,
+//! `scheme://user:…@host`.
 //!
 //! Necessary condition: a `=` or `:` behind a word that [`context::is_secret`] takes; `--` before
 //! one; or `://` with an `@` behind it.
 //!
 //! # Why
 //! The same rules judge a key in text and a key in JSON, so that JSON inside of a string, a dict in
-//! a traceback and a header dump need no parser of their own. Only the value is taken, to the end of
-//! its quotes, brackets or word.
+//! a traceback and a header dump need no parser of their own. Only the value is taken, to the end
+//! of its quotes, brackets or word.
 
 use super::{Hit, Seen};
 use crate::protect::context;
@@ -52,7 +53,7 @@ fn assigned(text: &[u8], i: usize, floor: usize) -> Option<(usize, usize)> {
     let key = key_before(text, i, floor)?;
     let query = super::before(text, key.0, |byte| matches!(byte, b'?' | b'&'));
     let name = &text[key.0..key.1];
-    if !context::is_secret(name) && !(query && is_query_secret(name)) {
+    if !(names_secret(name) || query && is_query_secret(name)) {
         return None;
     }
     let mut start = i + 1;
@@ -60,6 +61,20 @@ fn assigned(text: &[u8], i: usize, floor: usize) -> Option<(usize, usize)> {
     start += text[start..].iter().take(1).filter(|byte| matches!(byte, b'=' | b'>')).count();
     start += text[start..].iter().take(4).take_while(|byte| **byte == b' ').count();
     value(text, start, name)
+}
+
+/// Whether a key of one or two words says that a secret follows. Of two words the first can only
+/// say of what kind a token is (`next token: the`, `api key: …`), not that a password is none.
+fn names_secret(name: &[u8]) -> bool {
+    if context::is_secret(name) {
+        return true;
+    }
+    let last = name.rsplit(|byte| *byte == b' ').next().unwrap_or(name);
+    // `3 days.password=…` is a sentence without its space.
+    let tail = last.rsplit(|byte| *byte == b'.').next().unwrap_or(last);
+    tail.len() < name.len()
+        && !tail.eq_ignore_ascii_case(b"token")
+        && (context::is_secret(last) || context::is_secret(tail))
 }
 
 /// Signed URLs.

@@ -51,28 +51,31 @@ const PREFIXES: [(&[u8], usize, Alphabet); 56] = {
 /// The longest key of [`Alphabet::Mixed`]; also what keeps a row of prefixes linear.
 const MIXED_MAX: usize = 256;
 
-/// Bytes that a credential may begin with.
-const FIRST: [bool; 256] = {
-    let mut table = [false; 256];
+/// First byte, and in the bits the second one's low five: what a credential may begin with.
+const FIRST: [u32; 256] = {
+    let mut table = [0u32; 256];
     let mut i = 0;
     while i < PREFIXES.len() {
-        table[PREFIXES[i].0[0] as usize] = true;
+        let prefix = PREFIXES[i].0;
+        table[prefix[0] as usize] |= 1 << (prefix[1] & 31);
         i += 1;
     }
-    let others = b"ebB";
-    let mut i = 0;
-    while i < others.len() {
-        table[others[i] as usize] = true;
-        i += 1;
-    }
+    table[b'e' as usize] |= 1 << (b'y' & 31);
+    // Both cases of a letter share their low five bits.
+    table[b'b' as usize] |= 1 << (b'e' & 31) | 1 << (b'a' & 31);
+    table[b'B' as usize] |= 1 << (b'e' & 31) | 1 << (b'a' & 31);
     table
 };
+
+fn may_begin(rest: &[u8]) -> bool {
+    rest.len() > 1 && FIRST[usize::from(rest[0])] >> (rest[1] & 31) & 1 != 0
+}
 
 pub(super) fn find(text: &[u8], set: EntitySet, hits: &mut Vec<Hit>) {
     // Behind an `eyJ` that is no token the same run of characters is not looked at again.
     let (mut i, mut inside, mut no_jwt_before) = (0, false, 0);
     while i < text.len() {
-        let starts = !inside && FIRST[usize::from(text[i])];
+        let starts = !inside && may_begin(&text[i..]);
         if starts
             && text[i..].starts_with(b"eyJ")
             && i >= no_jwt_before
@@ -109,8 +112,8 @@ fn run(text: &[u8], inside: impl Fn(u8) -> bool) -> usize {
     text.iter().take_while(|byte| inside(**byte)).count()
 }
 
-/// RFC 7519 and 7516: two to five parts of base64url with dots between, the first a JSON object. The
-/// signature may be missing (`alg: none`).
+/// RFC 7519 and 7516: two to five parts of base64url with dots between, the first a JSON object.
+/// The signature may be missing (`alg: none`).
 fn jwt(rest: &[u8]) -> Option<usize> {
     if !rest.starts_with(b"eyJ") {
         return None;

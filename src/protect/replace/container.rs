@@ -42,14 +42,7 @@ pub(super) fn inspect(
                 i = end;
             }
         } else if part[0] == b'"' {
-            out.push(b'"');
-            found |= replacer.inspect(super::inner(part), Form::JsonString, under, work, out);
-            // A string that the token's end cut off stays without its quote.
-            out.extend_from_slice(if part.len() > 1 && part.ends_with(b"\"") {
-                b"\""
-            } else {
-                b""
-            });
+            found |= replacer.inspect_token(part, under, work, out);
         } else if len > 1 || part[0].is_ascii_digit() {
             found |= replacer.inspect(part, Form::Number, under, work, out);
         } else {

@@ -9,21 +9,27 @@ use crate::protect::find::Seen;
 pub(super) enum Spelling {
     /// `\u0040`, `\/`, `\"`, also Python's `\x40`.
     Escapes,
-    /// `%40`.
+    /// `%40`, `%C3%B6`: what encoders write, and nothing that could be a percent sign before a word
+    /// or a number (`%Bearer`, `100%4111…`).
+    PercentMarks,
+    /// The same for every `%` with two digits behind it.
     Percent,
-    /// Full-width forms, digits of other scripts, special spaces and dashes, invisible characters.
+    /// Full-width forms, digits of other scripts, special spaces and dashes; invisible characters
+    /// and the colour codes of terminals, which stand between key and value in development logs.
     Folded,
 }
 
 impl Spelling {
-    /// In the order in which they are tried.
-    pub(super) const ALL: [Spelling; 3] = [Spelling::Escapes, Spelling::Percent, Spelling::Folded];
+    /// In the order in which they are tried: folding parts nothing, while a backslash or a percent
+    /// sign may stand for itself before a letter that is none of its own.
+    pub(super) const ALL: [Spelling; 4] =
+        [Spelling::Folded, Spelling::Escapes, Spelling::PercentMarks, Spelling::Percent];
 
     /// The bit of [`Seen`] without which there is nothing to decode.
     pub(super) fn sign(self) -> u8 {
         match self {
             Spelling::Escapes => Seen::BACKSLASH,
-            Spelling::Percent => Seen::PERCENT,
+            Spelling::PercentMarks | Spelling::Percent => Seen::PERCENT,
             Spelling::Folded => Seen::HIGH,
         }
     }
@@ -65,11 +71,19 @@ impl Spelling {
         let byte = rest[0];
         let (decoded, n_read) = match (self, byte) {
             (Spelling::Escapes, b'\\') => escape(rest),
+            (Spelling::PercentMarks, b'%') => match marks(rest) {
+                Some(c) => (Some(c), 3 * c.len_utf8()),
+                None => (None, 1),
+            },
             (Spelling::Percent, b'%') => match hex(rest.get(1..3)) {
                 Some(value) => {
                     out[0] = value as u8;
                     return (3, 1);
                 }
+                None => (None, 1),
+            },
+            (Spelling::Folded, 0x1B) => match colour_len(rest) {
+                Some(len) => return (len, 0),
                 None => (None, 1),
             },
             (Spelling::Folded, 0x80..) => match character(rest) {
@@ -101,6 +115,21 @@ fn hex(digits: Option<&[u8]>) -> Option<u32> {
     })
 }
 
+/// The character that a run of triplets stands for, unless it is an ASCII letter or digit.
+fn marks(rest: &[u8]) -> Option<char> {
+    let mut bytes = [0u8; 4];
+    for (i, slot) in bytes.iter_mut().enumerate() {
+        let triplet = rest.get(3 * i..3 * i + 3).filter(|triplet| triplet[0] == b'%');
+        match triplet.and_then(|triplet| hex(Some(&triplet[1..]))) {
+            Some(value) => *slot = value as u8,
+            None => break,
+        }
+    }
+    hex(rest.get(1..3))?;
+    let c = if bytes[0] < 0x80 { Some(char::from(bytes[0])) } else { character(&bytes) };
+    c.filter(|c| !c.is_ascii_alphanumeric())
+}
+
 /// The first character of `rest`, if it begins with a valid one.
 fn character(rest: &[u8]) -> Option<char> {
     let len = match rest[0] {
@@ -110,6 +139,19 @@ fn character(rest: &[u8]) -> Option<char> {
         _ => return None,
     };
     std::str::from_utf8(rest.get(..len)?).ok()?.chars().next()
+}
+
+/// Whether a backslash in `raw` is more than itself.
+pub(super) fn has_escape(raw: &[u8]) -> bool {
+    memchr::memchr_iter(b'\\', raw).any(|at| escape(&raw[at..]).0.is_some())
+}
+
+/// Bytes of a control sequence that sets colours (ECMA-48 8.3.117), `ESC [ 1 ; 31 m`.
+fn colour_len(rest: &[u8]) -> Option<usize> {
+    let parameters = rest.strip_prefix(b"\x1b[")?;
+    let inside = |byte: &&u8| byte.is_ascii_digit() || matches!(byte, b';' | b':');
+    let n = parameters.iter().take(32).take_while(inside).count();
+    (parameters.get(n) == Some(&b'm')).then_some(n + 3)
 }
 
 /// What an escape stands for and how long it is; none where the backslash is only itself.

@@ -88,6 +88,16 @@ fn look_alikes() {
 }
 
 #[test]
+fn colours() {
+    let line = "user\x1b[0m=\x1b[35mx\x1b[0m ip\x1b[0m=\x1b[1;35m10.1.2.3\x1b[0m";
+    check(Form::Text, Entity::IpAddress, &[(line, "10.1.2.3\x1b[0m")]);
+    let line = r"password\u001b[0m=\u001b[35mhunter2\u001b[0m x";
+    check(Form::JsonString, Entity::Secret, &[(line, r"hunter2\u001b[0m")]);
+    check(Form::Text, Entity::Phone, &[("\x1b[1m212-555-0199 x", "212-555-0199")]);
+    assert_eq!(found(b"\x1b[31mred\x1b[0m \x1b", Form::Text), []);
+}
+
+#[test]
 fn base64_words() {
     let encode = |text: &str| data_encoding::BASE64.encode(text.as_bytes());
     let url = |text: &str| data_encoding::BASE64URL_NOPAD.encode(text.as_bytes());
@@ -119,7 +129,7 @@ fn base64_words() {
 #[test]
 fn too_deep_is_a_hit() {
     let mut text = "bob@x.com\"".to_owned();
-    for _ in 0..14 {
+    for _ in 0..16 {
         text = serde_json::to_string(&text).expect("JSON");
     }
     let raw = &text[1..text.len() - 1];
@@ -155,7 +165,10 @@ fn plain_text() {
 proptest::proptest! {
     #[test]
     fn hits_are_sorted_apart_and_on_borders(
-        raw in r#"(\\u00[0-9a-f]{2}|\\n|\\\\|%[0-9A-F]{2}|[0-9]{1,5}|@|x\.com|é|４|[ -~&&[^\\"]]){0,24}"#,
+        raw in concat!(
+            r"(\\u00[0-9a-f]{2}|\\n|\\\\|%[0-9A-F]{2}|[0-9]{1,5}|@|x\.com|é|４|",
+            r#"[ -~&&[^\\"]]){0,24}"#,
+        ),
     ) {
         let (mut scratch, mut hits) = (Scratch::default(), Vec::new());
         for form in [Form::JsonString, Form::Text] {
@@ -167,12 +180,12 @@ proptest::proptest! {
                 proptest::prop_assert!(raw.is_char_boundary(hit.start as usize));
                 proptest::prop_assert!(raw.is_char_boundary(hit.end as usize));
                 end = hit.end;
-                let inside = &raw.as_bytes()[hit.start as usize..hit.end as usize];
                 // Replaced by a mask, what was JSON is JSON.
-                let edited = format!("\"{}[x]{}\"", &raw[..hit.start as usize], &raw[hit.end as usize..]);
+                let (head, tail) = (&raw[..hit.start as usize], &raw[hit.end as usize..]);
+                let edited = format!("\"{head}[x]{tail}\"");
                 let was = serde_json::from_str::<String>(&format!("\"{raw}\"")).is_ok();
                 let is = serde_json::from_str::<String>(&edited).is_ok();
-                proptest::prop_assert!(!was || is, "{:?} cuts an escape", String::from_utf8_lossy(inside));
+                proptest::prop_assert!(!was || is, "{hit:?} cuts an escape");
             }
         }
     }

@@ -1,12 +1,14 @@
 //! One push body: logproto `PushRequest`, written by hand, then one raw snappy block.
 //!
 //! ```text
-//! PushRequest    1 repeated StreamAdapter
-//! StreamAdapter  1 labels  2 repeated EntryAdapter
-//! EntryAdapter   1 Timestamp {1 seconds 2 nanos}  2 line  3 repeated LabelPairAdapter {1 name 2 value}
+//! PushRequest       1 repeated StreamAdapter
+//! StreamAdapter     1 labels     2 repeated EntryAdapter
+//! EntryAdapter      1 Timestamp  2 line  3 repeated LabelPairAdapter
+//! Timestamp         1 seconds    2 nanos
+//! LabelPairAdapter  1 name       2 value
 //! ```
-//! Each stream has a buffer that begins with [`HEADROOM`] bytes: at the end the stream's own tag and
-//! length are written right-aligned into them, so that a body of one stream (the usual case) is
+//! Each stream has a buffer that begins with [`HEADROOM`] bytes: at the end the stream's own tag
+//! and length are written right-aligned into them, so that a body of one stream (the usual case) is
 //! never copied before it is packed. An entry's length is computed before it is written.
 //!
 //! # Why

@@ -1,7 +1,8 @@
 //! What Loki's answers mean, as its source has it (which is not always what its pages say).
 //!
 //! Source: Loki 3.7 `distributor/http.go`, `distributor/distributor.go`, `ingester/stream.go`,
-//! `validation/validate.go`. Messages are compared without case: versions differ in the first letter.
+//! `validation/validate.go`. Messages are compared without case: versions differ in the first
+//! letter.
 //!
 //! # Why
 //! - 400 with a validation message: the entries it names are refused, every other one *is stored*.
@@ -9,9 +10,12 @@
 //!   nothing is stored.
 //! - 260: an operator blocked ingestion. It is a 2xx and still means that nothing was stored, so
 //!   only 200 and 204 count as stored.
-//! - 429: nothing stored (tenant) or unclear which (stream): send all again, equal entries collapse.
-//!   A body larger than the tenant's burst can never pass. Loki names its rate, not its burst, and
-//!   a burst is at least the rate: a body above one second's worth is halved until it fits.
+//! - 429: nothing stored (tenant) or unclear which (stream): send all again, equal entries
+//!   collapse. A body larger than the tenant's burst can never pass. Loki names its rate, not its
+//!   burst, and a burst is at least the rate: a body above one second's worth is halved until it
+//!   fits. A stream's limit is judged the same by what the message tells of its entries; and where
+//!   part of a stream was stored (`total ignored: 3 out of 10`), sending all of it again would
+//!   spend the burst on the same part for ever, so that is halved too.
 //! - 401, 403, 404, redirects and strange successes say that this is not (our part of) a Loki. That
 //!   is repaired by people, so the data stays.
 
@@ -51,7 +55,7 @@ pub(super) fn judge(response: &Response<'_>, when_blocked: WhenBlocked) -> Verdi
         },
         400 => bad_request(&words, reason()),
         413 => Verdict::Split,
-        429 if exceeds_burst(&words) => Verdict::Split,
+        429 if exceeds_burst(&words) || exceeds_stream_burst(&words) => Verdict::Split,
         408 | 425 | 429 | 500.. => Verdict::Retry { reason: reason() },
         ..=399 | 401 | 403 | 404 | 405 | 407 | 410 => Verdict::Unauthorised { reason: reason() },
         _ => Verdict::Refused { reason: reason() },
@@ -72,8 +76,8 @@ fn bad_request(words: &str, reason: String) -> Verdict {
 
 /// Entries that a validation message says were refused, at least one.
 ///
-/// The distributor groups (`3 errors like: …; 1 errors like: …`, or one message alone); the ingester
-/// ends each stream's list with `total ignored: 3 out of 10`.
+/// The distributor groups (`3 errors like: …; 1 errors like: …`, or one message alone); the
+/// ingester ends each stream's list with `total ignored: 3 out of 10`.
 fn n_refused(lower: &str) -> usize {
     let ignored = lower.split("total ignored: ").skip(1).map(leading_number);
     let grouped = lower.match_indices(" errors like: ").map(|(at, _)| {
@@ -128,6 +132,40 @@ fn exceeds_burst(words: &str) -> bool {
     }
 }
 
+/// The ingester's list: for some entries `Per stream rate limit exceeded (limit: 16KB/sec) while
+/// attempting to ingest for stream '{…}' totaling 380B`, at the end `total ignored: 3 out of 10`.
+fn exceeds_stream_burst(words: &str) -> bool {
+    let lower = words.to_ascii_lowercase();
+    let Some((_, rest)) = lower.split_once("per stream rate limit exceeded (limit: ") else {
+        return false;
+    };
+    let Some((_, ending)) = rest.rsplit_once("total ignored: ") else { return false };
+    let ignored = leading_number(ending);
+    let total = ending.split_once(" out of ").and_then(|(_, rest)| leading_number(rest));
+    let (Some(ignored), Some(total)) = (ignored, total) else { return false };
+    // The list is cut after ten entries: their average stands for the others.
+    let sizes: Vec<u64> = rest.split(" totaling ").skip(1).filter_map(leading_size).collect();
+    let sum: u64 = sizes.iter().sum();
+    let average = sum.checked_div(sizes.len() as u64).unwrap_or(0);
+    let is_large = leading_size(rest).is_some_and(|limit| average.saturating_mul(total) > limit);
+    total > 1 && (ignored < total || is_large)
+}
+
+/// Go's `datasize`: a whole number and a unit of 1024s, lower case here.
+fn leading_size(text: &str) -> Option<u64> {
+    let number = leading_number(text)?;
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let scale: u64 = match unit.as_bytes().first()? {
+        b'b' => 1,
+        b'k' => 1 << 10,
+        b'm' => 1 << 20,
+        b'g' => 1 << 30,
+        b't' => 1 << 40,
+        _ => return None,
+    };
+    number.checked_mul(scale)
+}
+
 fn leading_number(text: &str) -> Option<u64> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     text[..end].parse().ok()
@@ -159,7 +197,8 @@ mod tests {
     #[test]
     fn statuses() {
         use Verdict::*;
-        let cases: [(u16, fn(&Verdict) -> bool); 16] = [
+        type Case = (u16, fn(&Verdict) -> bool);
+        let cases: [Case; 16] = [
             (200, |v| *v == Delivered),
             (204, |v| *v == Delivered),
             (202, |v| matches!(v, Unauthorised { .. })),
@@ -231,11 +270,20 @@ mod tests {
         assert!(matches!(limited(10, 1000), Verdict::Retry { .. }));
         assert!(matches!(limited(1, 8000), Verdict::Retry { .. }));
         assert_eq!(limited(1, 8001), Verdict::Split);
-        let stream = verdict(
-            429,
-            "Per stream rate limit exceeded (limit: 3MB/sec) while attempting \
-                                   to ingest for stream '{}' totaling 5MB, consider splitting",
-        );
-        assert!(matches!(stream, Verdict::Retry { .. }));
+        let listed = |limit, ignored, total| {
+            verdict(
+                429,
+                &format!(
+                    "entry with timestamp 2026-11-23 10:00:00 +0000 UTC ignored, reason: 'Per stream \
+                     rate limit exceeded (limit: {limit}/sec) while attempting to ingest for stream \
+                     '{{a=\"b\"}}' totaling 400B, consider splitting a stream',\nuser 'x', total \
+                     ignored: {ignored} out of {total} for stream: {{a=\"b\"}}"
+                ),
+            )
+        };
+        assert!(matches!(listed("3MB", 10, 10), Verdict::Retry { .. }));
+        assert_eq!(listed("3MB", 3, 10), Verdict::Split);
+        assert_eq!(listed("3KB", 10, 10), Verdict::Split);
+        assert!(matches!(listed("300B", 1, 1), Verdict::Retry { .. }));
     }
 }

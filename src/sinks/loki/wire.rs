@@ -1,6 +1,7 @@
 //! The few pieces of protobuf's and snappy's wire formats that a push needs, into a reused buffer.
 //!
-//! Source: protobuf encoding guide (varints, length-delimited fields); snappy `format_description.txt`.
+//! Source: protobuf encoding guide (varints, length-delimited fields); snappy's
+//! `format_description.txt`.
 
 /// Most bytes of a varint.
 pub(super) const VARINT_MAX: usize = 10;

@@ -1,14 +1,15 @@
-//! Which format a file has, and the cutter that goes on in it from any position where a chunk ended.
+//! Which format a file has, and the cutter that goes on in it from any position where a chunk
+//! ended.
 //!
 //! # Why
-//! The cutter's only memory is "the rest of this line is dropped". After a restart it is read off the
-//! bytes before the position, so that nothing but the position has to be kept: a chunk ends inside a
-//! line only when the line's head was taken and is over-long.
+//! The cutter's only memory is "the rest of this line is dropped". After a restart it is read off
+//! the bytes before the position, so that nothing but the position has to be kept: a chunk ends
+//! inside a line only when the line's head was taken and is over-long.
 
 use std::fs::File;
 use std::io;
 
-use super::super::framed::{Dropping, FramedCutter, Framing, cri, docker};
+use super::super::framed::{Dropping, FramedCutter, Framing, cri, docker, raw_line_bytes_max};
 use super::super::lines::{Cut, Limits, Mode, PlainCutter};
 use super::identity::read_at_most;
 use crate::event::slab::Slab;
@@ -75,7 +76,7 @@ impl Cutter {
     pub(super) fn slab_bytes_max(&self, limits: Limits) -> usize {
         match self {
             Self::Plain(_) => limits.max_line_bytes * 2 + 4096,
-            Self::Framed(cutter) => cutter.raw_line_bytes_max() * 2,
+            Self::Framed(_) => raw_line_bytes_max(limits) * 2,
         }
     }
 }
@@ -133,7 +134,8 @@ fn dropping_before(
     limits: Limits,
 ) -> io::Result<Dropping> {
     let mut dropping = Dropping::default();
-    let far = limits.max_line_bytes * 4 + LOOK_BACK_BYTES;
+    let mut scratch = Vec::new();
+    let far = raw_line_bytes_max(limits) * 2 + LOOK_BACK_BYTES;
     for len in [LOOK_BACK_BYTES, far] {
         let mut bytes = before(file, position, len)?;
         let Some(end) = memchr::memrchr(b'\n', &bytes) else {
@@ -141,7 +143,7 @@ fn dropping_before(
             dropping.raw = bytes.len() == far;
             continue;
         };
-        dropping.raw = false;
+        dropping.raw = bytes.len() - end - 1 > raw_line_bytes_max(limits);
         let at_start = bytes.len() as u64 == position;
         let first = memchr::memchr(b'\n', &bytes).unwrap_or(end);
         let lines = if at_start { 0 } else { first + 1 };
@@ -152,7 +154,7 @@ fn dropping_before(
             }
             let piece = match framing {
                 Framing::Cri => cri::parse(line),
-                Framing::Docker => docker::parse(line),
+                Framing::Docker => docker::parse(line, &mut scratch),
             };
             let run = &mut runs[usize::from(piece.is_stderr)];
             *run = if piece.is_partial { *run + piece.len } else { 0 };

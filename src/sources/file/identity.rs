@@ -2,10 +2,10 @@
 //! the bytes before the position up to which it was read.
 //!
 //! # Why
-//! Names move (rotation), inodes are used again, and logs of one program begin alike. Each sign alone
-//! was another collector's data loss; together they fail only where all of them repeat. The birth
-//! time stands for the inode's generation: it changes whenever an inode is used anew, and is to be had
-//! without a descriptor. File systems that have none leave the other signs.
+//! Names move (rotation), inodes are used again, and logs of one program begin alike. Each sign
+//! alone was another collector's data loss; together they fail only where all of them repeat. The
+//! birth time stands for the inode's generation: it changes whenever an inode is used anew, and is
+//! to be had without a descriptor. File systems that have none leave the other signs.
 
 use std::fs::{File, Metadata};
 use std::io;

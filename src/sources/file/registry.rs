@@ -1,8 +1,8 @@
 //! Which file is which stream, kept over restarts: `files-<source>.json` in the state directory.
 //!
 //! Holds identities and keys only. How far each stream has come is deliberately not here: the spool
-//! knows it, in the same write as the data. The file is replaced as a whole, synced, before the first
-//! chunk of a new stream is handed on; so a stream that the spool knows is always known here.
+//! knows it, in the same write as the data. The file is replaced as a whole, synced, before the
+//! first chunk of a new stream is handed on; so a stream that the spool knows is always known here.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -46,8 +46,8 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    /// The registry of `source` in `state_dir`, and what it holds; `None` if there was none yet. One
-    /// that cannot be read is put aside: its files are read again from the start.
+    /// The registry of `source` in `state_dir`, and what it holds; `None` if there was none yet.
+    /// One that cannot be read is put aside: its files are read again from the start.
     pub(super) fn open(state_dir: &Path, source: &str) -> io::Result<(Self, Option<Vec<Entry>>)> {
         std::fs::create_dir_all(state_dir)?;
         let path = state_dir.join(format!("files-{source}.json"));

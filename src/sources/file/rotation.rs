@@ -2,10 +2,12 @@
 //!
 //! # Why
 //! A copy (`copytruncate`) has another inode, and as often as not its name matches the patterns. It
-//! is told by its name (the original's with a suffix), by the head, and by its last bytes being those
-//! of the original at the same place. While that holds it is not read as a file of its own; when the
-//! original is truncated, the old stream goes on in it. Workers that log under `app.log` and
-//! `app.log.2` with one banner look like that at first, and stop to with their first own line.
+//! is told by its name (the original's with a suffix), by the head, and by its last bytes being
+//! those of the original at the same place. While that holds it is not read as a file of its own;
+//! when the original is truncated, the old stream goes on in it. Workers that log under `app.log`
+//! and `app.log.2` with one banner look like that at first, and no more after a line of their own.
+//! What nothing can tell: that a file of which only such a banner was read was begun anew while we
+//! were down.
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -75,14 +75,18 @@ pub(super) enum Turn {
     /// The file begins anew: it was truncated, or its content replaced.
     BeganAnew,
     /// Lines.
-    Lines {
-        slab: Slab,
-        cut: Cut,
-        /// Whether there is as much again.
-        is_more: bool,
-        /// Of the position behind them.
-        mark: Option<Mark>,
-    },
+    Lines(TurnLines),
+}
+
+/// Lines, not handed on yet.
+#[derive(Debug)]
+pub(super) struct TurnLines {
+    pub(super) slab: Slab,
+    pub(super) cut: Cut,
+    /// Whether there is as much again.
+    pub(super) is_more: bool,
+    /// Of the position behind them.
+    pub(super) mark: Option<Mark>,
 }
 
 impl Tracked {
@@ -130,10 +134,14 @@ impl Tracked {
     }
 
     /// The same when the source stops: whole lines go; a last line without its newline only if
-    /// nobody seems to be writing it.
-    pub(super) fn mode_at_stop(facts: &Facts) -> Mode {
+    /// nobody seems to be writing it, or if there is no way back to it.
+    pub(super) fn mode_at_stop(&self, facts: &Facts) -> Mode {
         let age = facts.modified.and_then(|at| SystemTime::now().duration_since(at).ok());
-        if age.is_some_and(|age| age >= TAIL_AGE) { Mode::Last } else { Mode::Quiet }
+        let is_last_chance = matches!(self.place, Place::Gone | Place::Displaced);
+        match is_last_chance || age.is_some_and(|age| age >= TAIL_AGE) {
+            true => Mode::Last,
+            false => Mode::Quiet,
+        }
     }
 
     /// Notes what the file system says; returns by how much the lag changed.
@@ -207,7 +215,7 @@ impl Tracked {
             if cut.consumed > 0 {
                 self.holds = cut.holds && !is_full;
                 let mark = Mark::at(file, self.position + cut.consumed as u64)?;
-                break Turn::Lines { slab, cut, is_more: is_full, mark };
+                break Turn::Lines(TurnLines { slab, cut, is_more: is_full, mark });
             }
             if !is_full {
                 self.holds = cut.holds;
@@ -220,7 +228,7 @@ impl Tracked {
             }
         };
         let (is_same, has_grown_head) = self.check()?;
-        let is_whole = !matches!(turn, Turn::Lines { mark: None, .. });
+        let is_whole = !matches!(turn, Turn::Lines(TurnLines { mark: None, .. }));
         Ok((if is_same && is_whole { turn } else { Turn::BeganAnew }, has_grown_head))
     }
 }

@@ -57,7 +57,8 @@ mod tests {
     #[test]
     fn lines() {
         const NS: i64 = 1_767_323_045_678_901_234;
-        let cases: &[(&str, Option<(&str, bool, bool, i64)>)] = &[
+        type Told<'a> = (&'a str, bool, bool, i64);
+        let cases: &[(&str, Option<Told<'_>>)] = &[
             ("2026-01-02T03:04:05.678901234Z stdout F a b", Some(("a b", false, false, NS))),
             ("2026-01-02T05:04:05.678901234+02:00 stderr P x", Some(("x", true, true, NS))),
             ("2026-01-02T03:04:05Z stdout F:tag  x", Some((" x", false, false, NS - 678_901_234))),

@@ -11,27 +11,18 @@ fn begins(text: &str) -> Vec<usize> {
 /// A block is one event, and what stands around it stays out.
 #[test]
 fn blocks() {
-    let python = "Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n    f()\nValueError: no\n";
+    let python = "Traceback (most recent call last):\n  File \"a.py\", line 1, in <module>\n\
+                  \x20   f()\nValueError: no\n";
+    let during = "During handling of the above exception, another exception occurred:";
+    let cause = "The above exception was the direct cause of the following exception:";
     let cases: &[(&str, &str, &[usize])] = &[
         ("plain", "a\nb\n  c\n", &[0, 1, 2]),
         ("python", python, &[0]),
         ("text follows", &format!("x\n{python}2026-01-01 text\n"), &[0, 1, 5]),
         ("json follows", &format!("{python}{{\"a\":1}}\n"), &[0, 4]),
         ("two in a row", &format!("{python}{python}"), &[0, 4]),
-        (
-            "chained",
-            &format!(
-                "{python}\nDuring handling of the above exception, another exception occurred:\n\n{python}ok\n"
-            ),
-            &[0, 11],
-        ),
-        (
-            "direct cause",
-            &format!(
-                "{python}\nThe above exception was the direct cause of the following exception:\n\n{python}"
-            ),
-            &[0],
-        ),
+        ("chained", &format!("{python}\n{during}\n\n{python}ok\n"), &[0, 11]),
+        ("direct cause", &format!("{python}\n{cause}\n\n{python}"), &[0]),
         (
             "bare exception",
             "Traceback (most recent call last):\n  File\nKeyboardInterrupt\nx\n",
@@ -45,12 +36,14 @@ fn blocks() {
         ("interrupted", "Traceback (most recent call last):\n  File\n{\"a\":1}\n", &[0, 2]),
         (
             "group",
-            "  + Exception Group Traceback (most recent call last):\n  |   File\n  | ExceptionGroup: x\n  +-+---\n    | ValueError\n    +----\nx\n",
+            "  + Exception Group Traceback (most recent call last):\n  |   File\n\
+               \x20 | ExceptionGroup: x\n  +-+---\n    | ValueError\n    +----\nx\n",
             &[0, 6],
         ),
         (
             "java",
-            "2026 ERROR x\njava.lang.IllegalStateException: no\n\tat a.B.c(B.java:1)\n\t... 3 more\nCaused by: java.io.IOException\n\tat a.D\nnext\n",
+            "2026 ERROR x\njava.lang.IllegalStateException: no\n\tat a.B.c(B.java:1)\n\
+             \t... 3 more\nCaused by: java.io.IOException\n\tat a.D\nnext\n",
             &[0, 1, 6],
         ),
         ("node", "TypeError: x is not a function\n    at f (a.js:1:2)\nok\n", &[0, 2]),

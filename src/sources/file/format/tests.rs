@@ -33,7 +33,8 @@ fn first_lines() {
     }
 }
 
-/// Cuts `text` in slabs of `slab_bytes`, with the same cutter throughout or a new one at each chunk.
+/// Cuts `text` in slabs of `slab_bytes`, with the same cutter throughout or a new one at each
+/// chunk.
 fn events(text: &str, format: Format, slab_bytes: usize, anew: bool) -> u64 {
     let file = file(text);
     let open =

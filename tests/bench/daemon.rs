@@ -1,0 +1,187 @@
+//! One run of the whole daemon in a child process, and what it cost.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use super::{floor, receiver};
+
+/// What is switched on.
+#[derive(Clone, Copy)]
+pub struct Setup {
+    pub detect: bool,
+    pub fields: bool,
+    pub disk: bool,
+    pub rate: f64,
+}
+
+/// What a run cost.
+pub struct Outcome {
+    pub records: u64,
+    pub cpu_ns: f64,
+    pub floor_ns: f64,
+    pub peak_rss_mb: f64,
+    pub allocations: u64,
+}
+
+/// The longest that a run may take.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Counts allocations; the system's allocator does the work.
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+#[expect(unsafe_code, reason = "a global allocator cannot be written without")]
+// SAFETY: every call is passed on to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Relaxed);
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The child: the daemon as `main` would run it, then the floor, then a line of figures.
+pub fn child(config: &Path, input: &Path) {
+    let args = ["sidewake", "run", "--grace", "10s", "--config"].map(std::ffi::OsString::from);
+    let args = args.into_iter().chain([config.as_os_str().to_owned()]);
+    let cli = sidewake::cli::parse(args).unwrap_or_else(|exit| panic!("{}", exit.text));
+    sidewake::cli::execute(&cli).unwrap_or_else(|exit| panic!("{}", exit.text));
+    let (cpu_ns, allocations) = (floor::process_cpu_ns(), ALLOCATIONS.load(Relaxed));
+    let peak_rss_kb = peak_rss_kb();
+    let floor_ns = floor::run(input).expect("the floor");
+    println!("{cpu_ns} {allocations} {peak_rss_kb} {floor_ns}");
+}
+
+fn peak_rss_kb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse().ok()).unwrap_or(0)
+}
+
+/// Runs the daemon on `input` once.
+pub fn run(setup: Setup, folder: &Path, input: &Path, run: usize) -> Outcome {
+    let (port, counts) = receiver::start();
+    let admin = free_port();
+    let config = folder.join(format!("run-{run}.yaml"));
+    let text = config_text(setup, folder, input, run, port, admin);
+    std::fs::write(&config, text).expect("the config");
+    let child = Command::new(std::env::current_exe().expect("this binary"))
+        .args([Path::new("--child"), &config, input])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the child");
+    let begun = Instant::now();
+    let bytes = std::fs::metadata(input).expect("the input").len();
+    let mut records = None;
+    while records.is_none() && begun.elapsed() < DEADLINE {
+        // Polled rarely: a scrape is part of the child's cost.
+        std::thread::sleep(Duration::from_millis(100));
+        records = metrics(admin).and_then(|text| accounted(&text, bytes));
+    }
+    let records = records.expect("every record is accounted for in time");
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
+    let output = child.wait_with_output().expect("the child's figures");
+    std::fs::remove_dir_all(super::spool_folder(folder, run)).ok();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let figures: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [cpu_ns, allocations, peak_rss_kb, floor_ns] = figures[..] else {
+        panic!("the child printed {text:?}")
+    };
+    assert!(counts.entries.load(Relaxed) > 0, "the receiver got nothing");
+    Outcome {
+        records,
+        cpu_ns,
+        floor_ns,
+        peak_rss_mb: peak_rss_kb / 1024.0,
+        allocations: allocations as u64,
+    }
+}
+
+/// The number of records once all bytes are read and every route has dealt with all of its events.
+fn accounted(text: &str, bytes: u64) -> Option<u64> {
+    let sum = |name: &str| -> f64 {
+        let lines = text.lines().filter(|line| line.starts_with(name));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    };
+    let read = sum("sidewake_source_received_bytes_total");
+    let (all, spooled) = (sum("sidewake_route_events_total"), sum("sidewake_route_spooled_events"));
+    let done = sum("sidewake_route_delivered_events_total")
+        + sum("sidewake_route_sampled_out_events_total")
+        + sum("sidewake_route_dead_letter_events_total");
+    (read >= bytes as f64 && spooled == 0.0 && done == all && all > 0.0).then_some(all as u64)
+}
+
+fn metrics(port: u16) -> Option<String> {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+    let mut text = String::new();
+    socket.read_to_string(&mut text).ok()?;
+    Some(text)
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("bound").port()
+}
+
+fn config_text(
+    setup: Setup,
+    folder: &Path,
+    input: &Path,
+    run: usize,
+    port: u16,
+    admin: u16,
+) -> String {
+    let spool = super::spool_folder(folder, run);
+    let key = folder.join("key");
+    std::fs::write(&key, "k1=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n")
+        .expect("the key");
+    let detect = if setup.detect { "all" } else { "none" };
+    let (fields, features) = if setup.fields {
+        ("  fields: { password: drop, user_id: hash }\n", "{ sample: 5 }")
+    } else {
+        ("", "all")
+    };
+    let spool = match setup.disk {
+        true => format!("{{ type: disk, path: {}, max: 2GiB }}", spool.display()),
+        false => "{ type: memory, max: 512MiB }".to_owned(),
+    };
+    format!(
+        "service: {{ name: bench }}\n\
+         sources:\n  logs: {{ type: file, include: [{input}], format: plain }}\n\
+         protect:\n  key: {{ file: {key} }}\n  detect: {detect}\n{fields}\
+         sample:\n  rate: {{ application: {rate} }}\n\
+         tiers:\n  application_logs: {{ retention: 30 days, sinks: [loki] }}\n  \
+         prediction_logs: {{ retention: 90 days, sinks: [loki], features: {features} }}\n\
+         sinks:\n  loki: {{ type: loki, endpoint: \"http://127.0.0.1:{port}\" }}\n\
+         spool: {spool}\n\
+         admin: {{ listen: \"127.0.0.1:{admin}\" }}\n",
+        input = input.display(),
+        key = key.display(),
+        rate = setup.rate,
+    )
+}
