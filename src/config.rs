@@ -12,7 +12,7 @@
 //! a check names what it complains about by its path. `type` may stand anywhere in a component,
 //! since tools that write YAML (Helm, kustomize, yq) sort keys.
 
-pub mod condition;
+mod condition;
 mod de;
 pub mod env;
 pub mod named;
@@ -34,23 +34,23 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
 use crate::event::record::Kind;
+use crate::protect::pseudonym::Keyring;
 use crate::units::{ByteSize, HumanDuration};
 
 use env::Env;
 pub use raw::Echo;
 use resolve::Resolver;
-use secret_text::SecretText;
 use tree::Document;
 
 /// What runs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Whose telemetry it is.
     pub service: Service,
     /// Where telemetry comes from, by name; at least one.
     pub sources: Vec<(String, sources::Source)>,
-    /// The key file's text for pseudonyms; there is one if anything is hashed.
-    pub key: Option<SecretText>,
+    /// The keys of pseudonyms; there is one if anything is hashed.
+    pub key: Option<Keyring>,
     /// Own rules for kinds, in order; their conditions compile.
     pub classify: Vec<sample::Rule>,
     /// Which events are kept; its conditions compile.

@@ -17,7 +17,7 @@ use std::fmt;
 use std::fmt::Write as _;
 
 pub use source::{Place, Source};
-pub use suggest::{closest, list, offer};
+pub use suggest::{closest, list, offer, slip};
 
 /// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]

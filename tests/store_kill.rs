@@ -31,7 +31,7 @@ fn writer() {
         for tier in TIERS {
             let files = Files::new(Path::new(&root).to_owned(), tier);
             let body = support::encode(&files, &batch, LogRange { from, to: from + 1 });
-            place::place(Path::new(&root), &body).expect("placed");
+            place::place(Path::new(&root), &body.file_name, &body.bytes.into()).expect("placed");
             println!("placed");
         }
     }

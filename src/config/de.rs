@@ -1,7 +1,7 @@
 //! Typed values out of a [`Document`]: a serde `Deserializer` that never gives up.
 //!
-//! Owns the reading of scalars (a number is a number if the type asks for one), two struct names
-//! with a meaning ([`TAGGED`], [`SECRET`]), and the loop that finds *all* errors: serde stops at
+//! Owns the reading of scalars (a number is a number if the type asks for one), struct names with a
+//! meaning ([`TAGGED`], [`SECRET`], [`SECRET_BYTES`]), and the loop that finds *all* errors: serde stops at
 //! the first one, so [`read`] notes it, skips the smallest entry or item around it, and reads
 //! again. Every field of the config has a default or its absence is an error of its own, so one
 //! wrong value never hides another. Deliberately knows no field: the words of the errors follow
@@ -30,6 +30,8 @@ pub(super) const TAGGED: &str = "$tagged";
 /// A struct of this name may be written as one value, or as a map with `file`, whose content is
 /// read; either way the struct gets the field `value`.
 pub(super) const SECRET: &str = "$secret";
+/// The same, where the file may hold any bytes.
+pub(super) const SECRET_BYTES: &str = "$secret_bytes";
 
 /// Reads the whole document, noting every error in `problems`. What is wrong reads as absent.
 pub(super) fn read<T: DeserializeOwned + Default>(
@@ -90,14 +92,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// A secret as the fields of a struct; see [`SECRET`].
-    fn secret<V: Visitor<'a>>(self, visitor: V) -> Result<V::Value, Error> {
+    fn secret<V: Visitor<'a>>(self, is_text: bool, visitor: V) -> Result<V::Value, Error> {
         const WANTED: &str = "text, \"${NAME}\" or { file: path }";
         match &self.node.value {
             Value::Scalar(scalar) => {
                 let value = [("value", scalar.text.as_str())];
                 visitor.visit_map(MapDeserializer::new(value.into_iter()))
             }
-            Value::Map(_) => visitor.visit_map(self.entries(&[])?.with_file()?),
+            Value::Map(_) => visitor.visit_map(self.entries(&[])?.with_file(is_text)?),
             _ => Err(self.shape(WANTED, &[])),
         }
     }
@@ -140,6 +142,10 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
     }
 
     fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         self.deserialize_str(visitor)
     }
 
@@ -192,7 +198,8 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         match name {
-            SECRET => self.secret(visitor),
+            SECRET => self.secret(true, visitor),
+            SECRET_BYTES => self.secret(false, visitor),
             TAGGED => visitor.visit_map(self.entries(fields)?.with_first("type")),
             _ => visitor.visit_map(self.entries(fields)?),
         }
@@ -224,7 +231,7 @@ impl<'de> Deserializer<'de> for Cursor<'de> {
         visitor.visit_unit()
     }
 
-    forward_to_deserialize_any! { char bytes byte_buf unit unit_struct tuple tuple_struct }
+    forward_to_deserialize_any! { char bytes unit unit_struct tuple tuple_struct }
 }
 
 /// Fails with a message and a hint, from the `Deserialize` of a type with a grammar of its own.

@@ -10,16 +10,16 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 pub use action::{Action, Bucket};
 
 use super::named::Named;
-use super::secret_text::SecretText;
+use super::secret_text::KeyBytes;
 
 /// What leaves, and in which form. The raw section; each tier's resolved policy is in
 /// [`super::Tier`].
 #[derive(Clone, Debug, Default, serde::Deserialize, JsonSchema, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Protect {
-    /// The key for "hash": 32 bytes or more, in hex or base64, or lines "id=key", the current one
-    /// first.
-    pub key: Option<SecretText>,
+    /// The key for "hash": 32 bytes or more, raw, in hex or in base64; or, while keys change, two
+    /// lines "id=key", the current one first.
+    pub key: Option<KeyBytes>,
     /// What is looked for in all values: all, none, or a list of detectors. Default: all.
     pub detect: Detect,
     /// What is done to what they find: mask, hash, drop or keep, or a map of detectors to these.

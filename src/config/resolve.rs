@@ -37,7 +37,7 @@ impl Resolver<'_> {
         self.names();
         let data_dir = self.data_dir();
         let memory_limit = self.memory_limit(&raw.memory);
-        self.key(raw.protect.key.as_ref());
+        let key = raw.protect.key.as_ref().and_then(|key| self.key(key));
         self.hash_without_key(&raw);
         let sources = self.sources(raw.sources, memory_limit);
         self.conditions();
@@ -48,7 +48,7 @@ impl Resolver<'_> {
         Config {
             service: self.service(raw.service),
             sources,
-            key: raw.protect.key,
+            key,
             classify: raw.classify.rules,
             sample: raw.sample,
             tiers,

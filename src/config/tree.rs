@@ -278,6 +278,13 @@ impl Document {
         self.source.text().get(node.span()).unwrap_or_default()
     }
 
+    /// Whether a comment follows the scalar `node` that stands without quotes on its line.
+    pub(super) fn is_cut_by_comment(&self, node: &Node) -> bool {
+        let behind = self.source.text().get(node.span().end..).unwrap_or_default();
+        let is_plain = !self.written(node).starts_with(['"', '\'', '|', '>']);
+        is_plain && behind.lines().next().is_some_and(|rest| rest.trim_start().starts_with('#'))
+    }
+
     /// The problem with the scalar at `path`, free of what an environment variable put into it.
     pub(super) fn conceal(&self, path: &[Step], problem: Diagnostic) -> Diagnostic {
         match self.find(path) {

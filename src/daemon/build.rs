@@ -10,7 +10,6 @@ use crate::pipeline::sample::{Sampler, Threshold};
 use crate::pipeline::{Plan, TierPlan};
 use crate::protect::entity::Entity;
 use crate::protect::policy::{Action, Bucket, Features, Policy, PolicySpec};
-use crate::protect::pseudonym::Keyring;
 
 use super::DaemonError;
 
@@ -19,7 +18,7 @@ use super::DaemonError;
 /// # Errors
 /// [`DaemonError::Policy`] for what the config's own checks should have found.
 pub fn plan(config: &Config) -> Result<Arc<Plan>, DaemonError> {
-    let keyring = keyring(config)?;
+    let keyring = config.key.clone().map(Arc::new);
     let mut tiers = Vec::new();
     for (tier, policy) in config.tiers.iter().zip(policies(config)?) {
         tiers.push(TierPlan { name: tier.name.clone(), policy });
@@ -52,12 +51,6 @@ pub fn policies(config: &Config) -> Result<Vec<Policy>, DaemonError> {
 fn refused<E: std::fmt::Display>(errors: &[E]) -> DaemonError {
     let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
     DaemonError::Policy(texts.join("; "))
-}
-
-fn keyring(config: &Config) -> Result<Option<Arc<Keyring>>, DaemonError> {
-    let Some(key) = &config.key else { return Ok(None) };
-    let keyring = Keyring::parse(key.value.expose().as_bytes());
-    Ok(Some(Arc::new(keyring.map_err(|error| refused(&[error]))?)))
 }
 
 fn sampler(config: &Config) -> Result<Sampler, DaemonError> {

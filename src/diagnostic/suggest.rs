@@ -10,6 +10,16 @@ pub fn closest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> O
     scored.min_by_key(|(score, _)| *score).filter(|(score, _)| *score <= limit).map(|(_, w)| w)
 }
 
+/// The word of `known` that `written` is a slip of, where any other word may stand as well: at most
+/// one edit, two from eight letters on, and a beginning ("model" of "model_name") is none.
+#[must_use]
+pub fn slip<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let written = fold(written);
+    let limit = if written.len() >= 8 { 2 } else { 1 };
+    let scored = known.into_iter().map(|word| (edits(&written, &fold(word)), word));
+    scored.filter(|(edits, _)| *edits <= limit).min_by_key(|(edits, _)| *edits).map(|(_, w)| w)
+}
+
 /// A hint: the nearest word if there is one, then all of them under `heading` ("Fields").
 #[must_use]
 pub fn offer<'a>(
@@ -35,12 +45,16 @@ fn fold(word: &str) -> Vec<char> {
     word.chars().map(|c| if c == '-' { '_' } else { c.to_ascii_lowercase() }).collect()
 }
 
-/// Edit distance in which two neighbours swapped count once, and so does a missing ending: "batch"
-/// was meant to be "batch_bytes".
+/// [`edits`], of which a missing ending is one: "batch" was meant to be "batch_bytes".
 fn score(a: &[char], b: &[char]) -> usize {
     if a.len() >= 3 && b.len() >= 3 && (a.starts_with(b) || b.starts_with(a)) {
         return usize::from(a != b);
     }
+    edits(a, b)
+}
+
+/// Edit distance in which two neighbours swapped count once.
+fn edits(a: &[char], b: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
@@ -78,6 +92,21 @@ mod tests {
         }
         assert_eq!(closest("batch", ["batch_bytes", "tenant"]), Some("batch_bytes"));
         assert_eq!(closest("x", []), None);
+    }
+
+    #[test]
+    fn a_slip_is_nearer_than_a_guess() {
+        let fields = ["model_name", "confidence", "label"];
+        for (written, want) in [
+            ("confidance", Some("confidence")),
+            ("Confidence", Some("confidence")),
+            ("modle_nane", Some("model_name")),
+            ("lable", Some("label")),
+            ("model", None),
+            ("table", None),
+        ] {
+            assert_eq!(slip(written, fields), want, "{written}");
+        }
     }
 
     #[test]

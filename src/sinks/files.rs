@@ -5,9 +5,10 @@
 //! [`CLOSE_AGE`] and [`Format::close_bytes`]).
 //!
 //! ```text
-//! <root>/<tier>/<yyyy-mm-dd>/<from>-<to>.parquet     from, to: 16 hex digits, positions in the
-//! <root>/<tier>/<yyyy-mm-dd>/<from>-<to>.jsonl       tier's log, so that a repeat overwrites
-//! itself <root>/<tier>/<yyyy-mm-dd>/.<from>-<to>.jsonl.tmp  while it is written; see `place`
+//! <root>/<tier>/<yyyy-mm-dd>/<from>-<to>.parquet      from, to: positions in the tier's log,
+//! <root>/<tier>/<yyyy-mm-dd>/<from>-<to>.jsonl        16 hex digits each
+//! <root>/<tier>/<yyyy-mm-dd>/<from>-<to>.2.jsonl      of another log, see `place`
+//! <root>/<tier>/<yyyy-mm-dd>/.<from>-<to>.jsonl.tmp   while it is written
 //! ```
 //!
 //! # Why
@@ -44,7 +45,7 @@ pub const LINE_BYTES_MAX: usize = 16 << 20;
 pub enum Format {
     /// One typed row per prediction, columns as [`row::Row`].
     Parquet,
-    /// One JSON object per event, see [`lines`](self#json-lines).
+    /// One JSON object per event; the layout stands in the module `lines`.
     Lines,
 }
 

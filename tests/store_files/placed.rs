@@ -12,6 +12,5 @@ use crate::support::encode;
 pub(crate) fn write(root: &Path, tier: &str, batches: &[Batch], range: LogRange) -> PathBuf {
     let files = Files::new(root.to_owned(), tier);
     let body = encode(&files, batches, range);
-    place::place(root, &body).expect("placed");
-    root.join(body.file_name)
+    place::place(root, &body.file_name, &body.bytes.into()).expect("placed")
 }

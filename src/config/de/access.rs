@@ -2,8 +2,9 @@
 
 use std::io;
 
-use serde::de::value::StrDeserializer;
+use serde::de::value::{BytesDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess};
+use zeroize::Zeroizing;
 
 use super::super::tree::{Entry, Node, Value};
 use super::Cursor;
@@ -48,7 +49,7 @@ pub(super) struct Entries<'a> {
     /// The entry whose key was read.
     now: Option<&'a Entry>,
     /// A field that is not in the map: a secret's content.
-    value: Option<String>,
+    value: Option<Zeroizing<Vec<u8>>>,
 }
 
 impl<'a> Entries<'a> {
@@ -67,42 +68,41 @@ impl<'a> Entries<'a> {
     }
 
     /// The same with the field `value`, read from the file that `file` names.
-    pub(super) fn with_file(mut self) -> Result<Self, Error> {
+    pub(super) fn with_file(mut self, is_text: bool) -> Result<Self, Error> {
         let file = self.rest.iter().find(|entry| entry.key == "file");
         if let Some(Entry { node, .. }) = file
             && let Value::Scalar(path) = &node.value
         {
-            let text = self.map.read_file(&path.text);
-            let text = text.map_err(|error| error.or_at(node.span(), node.id).out_of("file"))?;
-            self.value = Some(text);
+            let bytes = self.map.read_file(&path.text, is_text);
+            let bytes = bytes.map_err(|error| error.or_at(node.span(), node.id).out_of("file"))?;
+            self.value = Some(bytes);
         }
         Ok(self)
     }
 }
 
 impl Cursor<'_> {
-    /// The text of a secret's file, without the newline that editors leave.
-    fn read_file(&self, path: &str) -> Result<String, Error> {
-        let bytes = self.env.read(path.as_ref()).map_err(|error| {
+    /// What a secret's file holds; text without the newline that editors leave.
+    fn read_file(&self, path: &str, is_text: bool) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let bytes = self.env.read(path.as_ref()).map(Zeroizing::new).map_err(|error| {
             Fault::wrong(
                 format!("cannot read \"{path}\": {}", reason(&error)),
                 "Create or mount the file, readable for the user that sidewake runs as.",
             )
         })?;
-        let text = String::from_utf8(bytes).map_err(|_| {
-            Fault::wrong(
-                format!("\"{path}\" holds bytes that are not text"),
-                format!("Write it as text: openssl rand -base64 32 > {path}"),
-            )
-        })?;
-        match text.trim_end_matches(['\r', '\n']) {
-            "" => Err(Fault::wrong(
-                format!("\"{path}\" is empty"),
-                "Write the secret into it, as one line of text.",
-            )
-            .into()),
-            text => Ok(text.to_owned()),
+        let text = match std::str::from_utf8(&bytes) {
+            Ok(text) => text.trim_end_matches(['\r', '\n']),
+            Err(_) if is_text => {
+                let message = format!("\"{path}\" holds bytes that are not text");
+                return Err(Fault::wrong(message, "Write the secret as one line of text.").into());
+            }
+            Err(_) => return Ok(bytes),
+        };
+        if text.is_empty() {
+            let message = format!("\"{path}\" is empty");
+            return Err(Fault::wrong(message, "Write the secret into it.").into());
         }
+        Ok(Zeroizing::new(text.as_bytes().to_vec()))
     }
 }
 
@@ -138,7 +138,8 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Error> {
         let Some(Entry { key, key_span, node }) = self.now.take() else {
-            return seed.deserialize(self.value.take().unwrap_or_default().into_deserializer());
+            let value = self.value.take().unwrap_or_default();
+            return seed.deserialize(BytesDeserializer::new(&value));
         };
         seed.deserialize(Cursor { node, ..self.map }).map_err(|error| {
             // What is absent stands nowhere: point at the name of what lacks it.

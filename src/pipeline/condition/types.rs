@@ -1,9 +1,9 @@
 //! What a field may be compared with: names, types, and the words of levels and kinds.
 
-use super::error::closest;
 use super::lex::Place;
 use super::parse::{Result, Value};
 use super::{ConditionError, Field, Literal};
+use crate::diagnostic::{closest, slip};
 use crate::event::record::{Kind, Level};
 use crate::pipeline::roles::Role;
 
@@ -44,7 +44,7 @@ pub(super) fn named_field(name: &str, place: Place) -> Result<Field> {
     // A dot leads into an object, so it is no slip of the finger: `prediction.label` is a path.
     if name.len() >= 4
         && !name.contains('.')
-        && let Some(meant) = closest(name, known)
+        && let Some(meant) = slip(name, known)
     {
         let error = ConditionError::new(place, format!("there is no field \"{name}\""));
         return Err(error.hint(format!(

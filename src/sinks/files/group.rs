@@ -20,7 +20,7 @@ use super::row::Row;
 use super::table::{Leaf, Shape};
 
 /// A row group closes at this many bytes of text.
-pub(super) const ARENA_BYTES: usize = 1 << 20;
+pub(super) const ARENA_BYTES: usize = 640 << 10;
 /// Room for the last row, so that the arena hardly ever grows beyond its first piece.
 const ARENA_SLACK_BYTES: usize = 16 << 10;
 /// A row group closes at this many rows.

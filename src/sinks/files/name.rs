@@ -41,16 +41,30 @@ pub fn file(range: LogRange, format: Format) -> String {
     format!("{:016x}-{:016x}.{}", range.from, range.to, format.extension())
 }
 
+/// The name of the `n`th file with the same positions: `….2.parquet`; the first has no number.
+#[must_use]
+pub fn numbered(range: LogRange, format: Format, n: u32) -> String {
+    let name = file(range, format);
+    match name.split_once('.') {
+        Some((stem, extension)) if n > 1 => format!("{stem}.{n}.{extension}"),
+        _ => name,
+    }
+}
+
 /// The positions and format of a file with this name; `None` for a foreign one.
 #[must_use]
 pub fn parse_file(name: &str) -> Option<(LogRange, Format)> {
-    let (stem, extension) = name.split_once('.')?;
+    let (stem, extension) = name.rsplit_once('.')?;
+    let (stem, n) = match stem.split_once('.') {
+        Some((stem, n)) => (stem, n.parse::<u32>().ok().filter(|n| *n > 1)?),
+        None => (stem, 1),
+    };
     let formats = [Format::Parquet, Format::Lines];
     let format = formats.into_iter().find(|format| format.extension() == extension)?;
     let (from, to) = stem.split_once('-')?;
     let hex = |text: &str| u64::from_str_radix(text, 16).ok();
     let range = LogRange { from: hex(from)?, to: hex(to)? };
-    (file(range, format) == name).then_some((range, format))
+    (numbered(range, format, n) == name).then_some((range, format))
 }
 
 /// The name under which a file is written before it is renamed to `name`. The dot hides it from
@@ -82,9 +96,11 @@ mod tests {
     fn names_read_back() {
         let range = LogRange { from: 0, to: 0xa2f11 };
         for format in [Format::Parquet, Format::Lines] {
-            let name = file(range, format);
-            assert_eq!(parse_file(&name), Some((range, format)));
-            assert!(is_temporary(&temporary(&name)) && !is_temporary(&name));
+            for n in [1, 2, 30] {
+                let name = numbered(range, format, n);
+                assert_eq!(parse_file(&name), Some((range, format)));
+                assert!(is_temporary(&temporary(&name)) && !is_temporary(&name));
+            }
         }
         assert_eq!(file(range, Format::Lines), "0000000000000000-00000000000a2f11.jsonl");
         let day = day_of(1_767_522_600_000_000_000);
@@ -104,6 +120,9 @@ mod tests {
             "0000000000000000-000000000000000A.jsonl",
             "0000000000000000-0000000000000001.jsonl.gz",
             "0000000000000000-0000000000000001.csv",
+            "0000000000000000-0000000000000001.1.jsonl",
+            "0000000000000000-0000000000000001.02.jsonl",
+            "0000000000000000-0000000000000001.2.3.jsonl",
         ] {
             assert_eq!(parse_file(name), None, "{name}");
             assert!(!is_temporary(&temporary(name)), "{name}");

@@ -19,6 +19,9 @@ use crate::sinks::{Body, Encoder, LogRange, Refused};
 /// [`Format::close_bytes`].
 const FILE_BYTES_WEIGHT: usize = 4;
 
+/// Key in the file's metadata of the first event's record id, which tells whose file it is.
+pub(super) const FIRST_RECORD_ID: &str = "sidewake.first_record_id";
+
 /// One file in the making.
 pub(super) struct Predictions {
     tier: Arc<str>,
@@ -27,8 +30,8 @@ pub(super) struct Predictions {
     group: Group,
     /// Made with the first row.
     file: Option<SerializedFileWriter<Vec<u8>>>,
-    /// The day of the first event.
-    observed_ns: Option<i64>,
+    /// Observed time and record id of the first event.
+    first: Option<(i64, String)>,
     input_bytes: usize,
     failure: Option<String>,
 }
@@ -41,7 +44,7 @@ impl Predictions {
             names,
             group: Group::new(),
             file: None,
-            observed_ns: None,
+            first: None,
             input_bytes: 0,
             failure: None,
         }
@@ -67,7 +70,9 @@ impl Predictions {
     fn complete(&mut self, range: LogRange) -> parquet::errors::Result<Vec<u8>> {
         Self::write_group(&mut self.group, &mut self.file)?;
         let Some(mut file) = self.file.take() else { return Ok(Vec::new()) };
+        let first = self.first.as_ref().map(|(_, id)| id.clone()).unwrap_or_default();
         for (key, value) in [
+            (FIRST_RECORD_ID, first),
             ("sidewake.log_from", format!("{:016x}", range.from)),
             ("sidewake.log_to", format!("{:016x}", range.to)),
             ("sidewake.policy", self.names.policy.clone()),
@@ -94,7 +99,8 @@ impl Encoder for Predictions {
             });
             match built {
                 Ok(()) => {
-                    self.observed_ns.get_or_insert(batch.observed_ns);
+                    self.first
+                        .get_or_insert_with(|| (batch.observed_ns, event.record_id().to_string()));
                     self.input_bytes += event.bytes.len();
                 }
                 Err(reason) => refused.push(Refused { event: index, reason }),
@@ -109,7 +115,7 @@ impl Encoder for Predictions {
     }
 
     fn is_empty(&self) -> bool {
-        self.observed_ns.is_none()
+        self.first.is_none()
     }
 
     fn finish(mut self: Box<Self>, range: LogRange, body: &mut Body) -> Result<(), String> {
@@ -117,7 +123,8 @@ impl Encoder for Predictions {
             return Err(failure);
         }
         body.bytes = self.complete(range).map_err(|error| error.to_string())?;
-        let day = name::day_folder(name::day_of(self.observed_ns.unwrap_or_default()));
+        let day =
+            name::day_folder(name::day_of(self.first.map_or(0, |(observed_ns, _)| observed_ns)));
         body.file_name = format!("{}/{day}/{}", self.tier, name::file(range, Format::Parquet));
         Ok(())
     }

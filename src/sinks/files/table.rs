@@ -6,8 +6,8 @@
 //! no reader's float conversion comes between a logged feature and its replay. Lists are required
 //! groups (an empty list, never null), as BigQuery's arrays are.
 //!
-//! No page index and no page statistics: row groups are a megabyte, so there is nothing to skip
-//! inside one, and with 76 columns the index would outweigh the data of a quiet minute's file.
+//! No page index and no page statistics: row groups are small, so there is nothing to skip inside
+//! one, and with 76 columns the index would outweigh the data of a quiet minute's file.
 //! A column pays for what it can use. Ids, times and JSON are new in every row: no dictionary,
 //! zstd. All others are a dictionary of a few words, which zstd shrinks no further, and a codec
 //! made for each of 76 columns of each row group took a twelfth of the time. Bounds (statistics)
