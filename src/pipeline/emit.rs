@@ -7,6 +7,7 @@ use crate::event::json::block::Native;
 use crate::event::json::doc::{Doc, DocBuffers, ValueKind};
 use crate::event::json::shapes::could_hold;
 use crate::event::record::{Flags, NO_SPAN, Record};
+use crate::protect::context::KeyHint;
 use crate::protect::outputs::Outputs;
 use crate::protect::policy::Action;
 use crate::protect::replace::Replacer;
@@ -16,6 +17,7 @@ use super::classify::{kind_of_message, own_verdict};
 use super::facts::Facts;
 use super::fields::{LineFields, token, unquoted};
 use super::meaning::{Meaning, NO_VALUE, PlannedEdit, plan_edits};
+use super::numbers;
 use super::plan::Plan;
 use super::process::{Pipeline, Place};
 use super::roles::ids;
@@ -61,7 +63,7 @@ impl Pipeline {
         }
         self.work.splice.clear();
         if !meaning.edits.is_empty() {
-            self.planned_edits(line, &meaning.edits, |v| values.get(usize::from(v)).copied(), tier);
+            self.planned_edits(line, &meaning.edits, |v| values.get(v as usize).copied(), tier);
         }
         if !self.work.found.suspects.is_empty() {
             self.search_suspects(line, meaning, values, tier);
@@ -92,12 +94,7 @@ impl Pipeline {
         if !self.is_held(tier, &record, source.1) {
             if self.is_kept(line, meaning, &values, &mut record, source) {
                 self.work.splice.clear();
-                self.planned_edits(
-                    line,
-                    &meaning.edits,
-                    |v| values.get(usize::from(v)).copied(),
-                    tier,
-                );
+                self.planned_edits(line, &meaning.edits, |v| values.get(v as usize).copied(), tier);
                 let doc = Doc { line, found: buffers };
                 let time = if time_is_known(record) { meaning.time } else { NO_VALUE };
                 self.search_members(&doc, 0..buffers.members.len(), facts, time, tier);
@@ -180,7 +177,7 @@ impl Pipeline {
         &mut self,
         line: &[u8],
         edits: &[PlannedEdit],
-        values: impl Fn(u16) -> Option<(u32, u32)>,
+        values: impl Fn(u32) -> Option<(u32, u32)>,
         tier: usize,
     ) {
         let replacer = replacer(&self.plan, tier);
@@ -208,17 +205,14 @@ impl Pipeline {
         tier: usize,
     ) {
         let found = std::mem::take(&mut self.work.found);
-        let mut containers = 0;
+        let mut containers = 0..found.containers.len();
         for &value in &found.suspects {
             if line.get(values[usize::from(value)].0 as usize) == Some(&b'[') {
-                // Containers are suspects in their order, but only those with anything inside.
-                containers = self.search_container(
-                    line,
-                    &found,
-                    values[usize::from(value)],
-                    containers,
-                    tier,
-                );
+                let hint = meaning.hints.get(usize::from(value)).copied().unwrap_or_default();
+                self.search_numbers(line, values[usize::from(value)], hint, tier);
+                // Containers are suspects in their order, but not each of them is one.
+                let index = containers.find(|&index| found.containers[index].0 == value);
+                self.search_container(line, &found, index, tier);
             } else {
                 self.search_value(line, meaning, values, value, tier);
             }
@@ -230,31 +224,35 @@ impl Pipeline {
         &mut self,
         line: &[u8],
         found: &crate::event::json::skeleton::Found,
-        span: (u32, u32),
-        mut index: usize,
+        index: Option<usize>,
         tier: usize,
-    ) -> usize {
+    ) {
         let members = &found.nested.members;
-        let from_of = |index: usize| found.nested_from.get(index).map(|&from| from as usize);
-        // Skip containers that were empty or lie before this one.
-        while let Some(from) = from_of(index) {
-            let inside =
-                members.get(from).is_some_and(|m| m.value.0 > span.0 && m.value.1 < span.1);
-            if inside {
-                break;
-            }
-            index += 1;
-        }
-        let Some(from) = from_of(index) else { return index };
+        let from_of = |index: usize| found.containers.get(index).map(|&(_, from)| from as usize);
+        let Some(index) = index else { return };
+        let from = from_of(index).unwrap_or(members.len());
         let to = from_of(index + 1).unwrap_or(members.len());
+        if from == to {
+            return;
+        }
         let doc = Doc { line, found: &found.nested };
         let mut facts = std::mem::take(&mut self.work.facts);
         self.memo.facts_of(&doc, tier, &self.plan.tiers, &mut facts);
         let edits = plan_edits(&doc, from..to, &facts);
-        self.planned_edits(line, &edits, |m| Some(members.get(usize::from(m))?.value), tier);
+        self.planned_edits(line, &edits, |m| Some(members.get(m as usize)?.value), tier);
         self.search_members(&doc, from..to, &facts, NO_VALUE, tier);
         self.work.facts = facts;
-        index + 1
+    }
+
+    /// Searches the numbers that are elements of an array, where its key says what they may be.
+    fn search_numbers(&mut self, line: &[u8], array: (u32, u32), hint: KeyHint, tier: usize) {
+        if !hint.wants_numbers() {
+            return;
+        }
+        let entities = self.plan.tiers[tier].policy.detect();
+        for span in numbers::elements(line, array) {
+            self.search(line, span, Form::Number, hint, tier, entities);
+        }
     }
 
     fn search_value(
@@ -291,10 +289,11 @@ impl Pipeline {
             let facts = facts.get(index).copied().unwrap_or_default();
             let (start, end) = (member.key.0 as usize, member.key.1 as usize);
             let is_odd = member.escaped;
-            if end - start >= 6 && (is_odd || could_hold::<Native>(doc.line, start, end)) {
+            if is_odd || could_hold::<Native>(doc.line, start, end) {
                 self.search(doc.line, member.key, Form::Key, Default::default(), tier, entities);
             }
-            if facts.action != Action::Inspect || index as u16 == known_time {
+            let is_known_time = known_time != NO_VALUE && index == usize::from(known_time);
+            if facts.action != Action::Inspect || is_known_time {
                 continue;
             }
             let (start, end) = member.value;
@@ -302,15 +301,15 @@ impl Pipeline {
             match member.kind {
                 ValueKind::String => {
                     let span = (start + 1, end - 1);
-                    let is_long = end - start >= 8;
                     let could = || could_hold::<Native>(doc.line, span.0 as usize, span.1 as usize);
-                    if is_told || is_odd || (is_long && could()) {
+                    if is_told || is_odd || could() {
                         self.search(doc.line, span, Form::JsonString, facts.hint, tier, entities);
                     }
                 }
                 ValueKind::Number if is_told => {
                     self.search(doc.line, (start, end), Form::Number, facts.hint, tier, entities);
                 }
+                ValueKind::Array => self.search_numbers(doc.line, (start, end), facts.hint, tier),
                 _ => {}
             }
         }
@@ -323,7 +322,7 @@ impl Pipeline {
         line: &[u8],
         (start, end): (u32, u32),
         form: Form,
-        hint: crate::protect::context::KeyHint,
+        hint: KeyHint,
         tier: usize,
         entities: crate::protect::entity::EntitySet,
     ) {
@@ -398,8 +397,10 @@ pub(super) fn set_id(record: &mut Record, (start, end): (u32, u32)) {
         record.request_id_len = 0;
         return;
     }
-    record.request_id_off = start;
-    record.request_id_len = u16::try_from(end - start).unwrap_or(u16::MAX);
+    // An id of 64 KiB is none, and half of one would be another.
+    let len = u16::try_from(end - start).ok();
+    record.request_id_off = if len.is_some() { start } else { NO_SPAN };
+    record.request_id_len = len.unwrap_or(0);
 }
 
 /// Notes where the ids stand in the line.

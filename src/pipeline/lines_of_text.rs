@@ -122,8 +122,8 @@ impl Pipeline {
         let mut facts = std::mem::take(&mut self.work.facts_of_text);
         self.memo.facts_of(&doc, tier, &self.plan.tiers, &mut facts);
         let edits = plan_edits(&doc, 0..doc.members().len(), &facts);
-        let span = |member: u16| {
-            let member = inner.members.get(usize::from(member))?;
+        let span = |member: u32| {
+            let member = inner.members.get(member as usize)?;
             Some((base + member.value.0, base + member.value.1))
         };
         self.planned_edits(line, &edits, span, tier);

@@ -6,15 +6,16 @@
 //! has one span per member; for a fitted skeleton one span per value, and the meaning was
 //! [`Meaning::remap`]ped to it.
 
-use crate::event::json::doc::{Doc, Member};
+use crate::event::json::doc::{Doc, ValueKind};
 use crate::event::json::skeleton::Gate;
 use crate::event::record::Level;
 use crate::protect::context::KeyHint;
-use crate::protect::policy::{Action, Features};
+use crate::protect::policy::Action;
 
 use super::classify::Verdict;
 use super::facts::{Facts, KeyMemo};
-use super::plan::{Plan, TierPlan};
+use super::features::choose_features;
+use super::plan::Plan;
 use super::roles::Role;
 use super::rules::DocFields;
 
@@ -42,10 +43,10 @@ pub enum ReadFrom {
 /// One edit that the policy demands on every line of this shape.
 #[derive(Clone, Debug)]
 pub struct PlannedEdit {
-    /// First value that it covers.
-    pub first: u16,
+    /// First value that it covers. A walked line may have more members than a `u16` can count.
+    pub first: u32,
     /// Last value that it covers (the same, but for runs of dropped members).
-    pub last: u16,
+    pub last: u32,
     /// How far before the first value's token it begins (the key of a dropped member).
     pub back: u32,
     /// How far behind the last value's token it ends (the comma behind a dropped first member).
@@ -102,7 +103,7 @@ impl Meaning {
         let tier = plan.tier_of(read.kind);
         memo.facts_of(doc, tier, &plan.tiers, facts);
         let policy = &plan.tiers[tier];
-        choose_features(doc, policy, read.roles.get(Role::Features), facts);
+        let is_chosen_in_array = choose_features(doc, policy, &read.roles, facts);
         let edits = plan_edits(doc, 0..doc.members().len(), facts);
         let role = |role| read.roles.get(role).unwrap_or(NO_VALUE);
         let event = DocFields::new(doc, &read);
@@ -111,7 +112,8 @@ impl Meaning {
         });
         let decided_by: Box<[u16]> = read.decided_by.members().into();
         let learnable = !read.decided_by.too_many
-            && decided_by.iter().all(|&index| !in_array(doc, index))
+            && !is_chosen_in_array
+            && decided_by.iter().all(|&index| !in_array(doc, index) && !is_container(doc, index))
             && [Role::Time, Role::RequestId, Role::TraceId, Role::SpanId]
                 .into_iter()
                 .filter_map(|role| read.roles.get(role))
@@ -146,7 +148,7 @@ impl Meaning {
     /// What the skeleton must do with each member's value.
     #[must_use]
     pub fn gate(&self, index: usize, facts: &[Facts]) -> Gate {
-        let index16 = index as u16;
+        let index16 = u16::try_from(index).unwrap_or(NO_VALUE);
         if self.decided_by.contains(&index16) {
             return Gate::Literal;
         }
@@ -172,8 +174,8 @@ impl Meaning {
         };
         let mut edits = self.edits.clone();
         for edit in &mut edits {
-            edit.first = required(edit.first)?;
-            edit.last = required(edit.last)?;
+            edit.first = u32::from(required(u16::try_from(edit.first).ok()?)?);
+            edit.last = u32::from(required(u16::try_from(edit.last).ok()?)?);
         }
         let mut hints = vec![KeyHint::default(); n_values];
         for (member, &value) in value_of.iter().enumerate() {
@@ -211,36 +213,15 @@ fn in_array(doc: &Doc<'_>, index: u16) -> bool {
     doc.path(member).windows(2).any(|pair| pair == b"[]")
 }
 
+/// Whether the member's value cannot be part of a shape.
+fn is_container(doc: &Doc<'_>, index: u16) -> bool {
+    let member = doc.members().get(usize::from(index));
+    member.is_none_or(|member| matches!(member.kind, ValueKind::Array | ValueKind::Object))
+}
+
 fn reading(doc: &Doc<'_>, member: u16) -> Option<Reading> {
     let key = doc.key(doc.members().get(usize::from(member))?).into();
     Some(Reading { key, from: ReadFrom::Value(member) })
-}
-
-/// Lets the tier's `features:` policy drop the members of the features object that it does not
-/// keep.
-fn choose_features(doc: &Doc<'_>, tier: &TierPlan, features: Option<u16>, facts: &mut [Facts]) {
-    if *tier.policy.features() == Features::All {
-        return;
-    }
-    let Some(object) = features.and_then(|index| doc.members().get(usize::from(index))) else {
-        return;
-    };
-    let is_child = |member: &Member| {
-        member.depth == object.depth + 1
-            && member.value.0 > object.value.0
-            && member.value.1 < object.value.1
-            && member.key.0 != member.key.1
-    };
-    let children = doc.members().iter().enumerate().filter(|(_, member)| is_child(member));
-    let names: Vec<(usize, &[u8])> = children.map(|(index, m)| (index, doc.key(m))).collect();
-    let keys: Vec<&[u8]> = names.iter().map(|(_, name)| *name).collect();
-    let mut kept = Vec::new();
-    tier.policy.keep_features(&keys, &mut kept);
-    for ((index, _), is_kept) in names.iter().zip(kept) {
-        if !is_kept && let Some(facts) = facts.get_mut(*index) {
-            facts.action = Action::Drop;
-        }
-    }
 }
 
 /// The edits that the members' actions demand, in the order of the line. Members inside a replaced
@@ -265,21 +246,21 @@ pub(super) fn plan_edits(
         }
         covered_to = member.value.1;
         let mut edit = PlannedEdit {
-            first: index as u16,
-            last: index as u16,
+            first: index as u32,
+            last: index as u32,
             back: 0,
             forward: 0,
             action: facts_here.action,
             hint: facts_here.hint,
         };
         // An element of an array has no key to take away: it is masked instead.
-        if edit.action == Action::Drop && member.key.0 == member.key.1 {
+        if edit.action == Action::Drop && member.is_element() {
             edit.action = Action::Mask;
         }
         if edit.action == Action::Drop {
             let last = last_of_run(doc, index, facts);
             covered_to = members[last].value.1;
-            edit.last = last as u16;
+            edit.last = last as u32;
             (edit.back, edit.forward) = removal(doc, index, last);
         }
         edits.push(edit);
@@ -331,7 +312,7 @@ fn previous_sibling(doc: &Doc<'_>, index: usize) -> Option<usize> {
     let members = doc.members();
     let this = members.get(index)?;
     let before = members.get(..index)?.iter().rposition(|member| {
-        member.depth == this.depth && member.value.1 <= this.key.0 && member.key.0 != member.key.1
+        member.depth == this.depth && member.value.1 <= this.key.0 && !member.is_element()
     })?;
     (next_sibling(doc, before) == Some(index)).then_some(before)
 }

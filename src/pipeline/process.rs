@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::event::chunk::{Chunk, Line, Lines};
 use crate::event::json::block::Native;
-use crate::event::json::doc::{Doc, DocBuffers};
+use crate::event::json::doc::{Doc, DocBuffers, Member, ValueKind};
 use crate::event::json::skeleton::Found;
 use crate::event::json::walk::walk;
 use crate::event::record::{Flags, Record};
@@ -164,7 +164,7 @@ impl Pipeline {
         }
         let mut doc_buffers = std::mem::take(&mut self.work.doc);
         let mut facts = std::mem::take(&mut self.work.facts);
-        let is_json = line.first() == Some(&b'{')
+        let is_json = line.trim_ascii_start().first() == Some(&b'{')
             && walk::<Native>(out.padded(), place.start, place.end, &mut doc_buffers).is_ok();
         if is_json {
             let doc = Doc { line, found: &doc_buffers };
@@ -172,7 +172,7 @@ impl Pipeline {
             if teaches
                 && !self.is_forgetful
                 && self.lessons.wants(&doc, &meaning)
-                && self.shape_is_plain(&doc, &meaning)
+                && self.shape_is_plain(&doc, &meaning, &facts)
             {
                 self.lessons.learn(&doc, &meaning, &facts);
             }
@@ -199,21 +199,28 @@ impl Pipeline {
         self.work.repaired = repaired;
     }
 
-    /// Whether keys and deciding values may stand as they are on every line of the shape: a key
-    /// with escapes has other spellings, and what holds personal data must be edited each time.
-    fn shape_is_plain(&mut self, doc: &Doc<'_>, meaning: &Meaning) -> bool {
+    /// Whether keys and deciding values may stand as they are on every line of the shape: a key with
+    /// escapes has other spellings, and what holds personal data must be edited each time.
+    fn shape_is_plain(&mut self, doc: &Doc<'_>, meaning: &Meaning, facts: &[Facts]) -> bool {
         let entities = self.plan.tiers[meaning.tier].policy.detect();
         let (hits, scratch) = (&mut self.work.hits, &mut self.work.scratch);
         hits.clear();
-        let mut is_clean =
-            |text, form| !inspect(text, form, KeyHint::NONE, entities, scratch, hits);
+        let mut is_clean = |text, form, hint| !inspect(text, form, hint, entities, scratch, hits);
         let members = doc.members();
-        let mut deciding = meaning.decided_by.iter().filter_map(|&i| members.get(usize::from(i)));
+        let mut deciding = meaning.decided_by.iter().filter_map(|&i| {
+            let hint = facts.get(usize::from(i)).map_or(KeyHint::NONE, |facts| facts.hint);
+            Some((members.get(usize::from(i))?, hint))
+        });
+        let form_of = |member: &Member| match member.kind {
+            ValueKind::String => Form::JsonString,
+            _ => Form::Number,
+        };
         let is_plain = |key: &[u8]| key.iter().all(|&b| b != b'\\' && b < 0x80);
         members
             .iter()
-            .all(|member| is_plain(doc.key(member)) && is_clean(doc.key(member), Form::Key))
-            && deciding.all(|member| is_clean(doc.text(member), Form::JsonString))
+            .map(|member| doc.key(member))
+            .all(|key| is_plain(key) && is_clean(key, Form::Key, KeyHint::NONE))
+            && deciding.all(|(member, hint)| is_clean(doc.text(member), form_of(member), hint))
     }
 
     /// A record with what the place says.

@@ -51,6 +51,15 @@ pub struct DocBuffers {
     pub paths: Vec<u8>,
 }
 
+impl Member {
+    /// Whether it is an element of an array; an empty key is a key.
+    #[must_use]
+    pub fn is_element(&self) -> bool {
+        // No key begins at the line's first byte, which is the bracket.
+        self.key == (0, 0)
+    }
+}
+
 impl DocBuffers {
     /// Empties both, keeping their room.
     pub fn clear(&mut self) {

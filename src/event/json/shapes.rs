@@ -91,16 +91,21 @@ impl Classes {
         let alnum = self.alpha | self.digit;
         // Dates, phones, cards, social security: seven digits in all, seven bytes without a letter.
         let numbers = self.digit.count_ones() >= 7 && runs::<7>(!self.alpha & low_bits(len)) != 0;
-        // `password: x`, `'key': 'x'`, `::`; a colon between digits is a clock's.
-        let labels = self.colon & !((self.digit << 1) & (self.digit >> 1));
+        // `password: x`, `'key': 'x'`, `::`; a colon between digits is a clock's where nothing
+        // could be a key (`password1:2345` has letters).
+        let clock = if self.alpha == 0 { (self.digit << 1) & (self.digit >> 1) } else { 0 };
+        let labels = self.colon & !clock;
         let address = self.dot.count_ones() >= 3 || self.colon.count_ones() >= 3;
         // `--token`, `-----BEGIN`, hardware addresses in pairs or fours.
         let dashes = self.dash & ((self.dash >> 1) | (self.dash >> 3 & self.dash >> 6))
             | self.dot & (self.dot >> 5);
-        let iban =
-            self.alpha & (self.alpha >> 1) & (self.digit >> 2) & (self.digit >> 3) & !(alnum << 1);
-        let any = self.rare | labels | dashes | if len >= 15 { iban } else { 0 };
+        let iban = self.alpha & (self.alpha >> 1) & (self.digit >> 2) & (self.digit >> 3);
+        let iban = if len >= 15 { iban } else { 0 };
+        let any = self.rare | labels | dashes | iban & !(alnum << 1);
         if any != 0 || address {
+            return true;
+        }
+        if iban != 0 && is_glued_iban(bytes, start, iban) {
             return true;
         }
         if len < WORD_MIN {
@@ -136,6 +141,19 @@ impl Classes {
         }
         false
     }
+}
+
+/// Whether an account number that begins at one of the bits of `starts` follows its own name.
+fn is_glued_iban(bytes: &[u8], start: usize, mut starts: u64) -> bool {
+    while starts != 0 {
+        let at = starts.trailing_zeros() as usize;
+        let name = at.checked_sub(4).and_then(|from| bytes.get(start + from..start + at));
+        if name.is_some_and(|name| name.eq_ignore_ascii_case(b"IBAN")) {
+            return true;
+        }
+        starts &= starts - 1;
+    }
+    false
 }
 
 /// Shortest base64 word and vendor's key that the validators take.
@@ -294,6 +312,8 @@ mod tests {
             "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.x",
             "1.2.3.4",
             "password:hunter2",
+            "password1:2345",
+            "IBANGB82ABCDEFGHIJKLMNOPQR",
             "a%40b.co",
             "Ym9iQHguY29t",
             "id/Ym9iQHguY29t",

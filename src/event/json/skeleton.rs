@@ -66,8 +66,8 @@ struct Seg {
 #[derive(Clone, Debug)]
 pub struct Skeleton {
     segs: Box<[Seg]>,
-    /// For each container value, in order: its path (as text) and the signature of its content.
-    containers: Box<[(Box<[u8]>, u64)]>,
+    /// For each container value, in order: its path (as text) and what lies in it.
+    containers: Box<[(Box<[u8]>, Content)]>,
     n_values: usize,
 }
 
@@ -80,8 +80,8 @@ pub struct Found {
     pub suspects: Vec<u16>,
     /// Members inside containers (strings and containers), in their order.
     pub nested: DocBuffers,
-    /// Where in `nested.members` the content of each container begins.
-    pub nested_from: Vec<u32>,
+    /// Each container: its index in `values`, and where in `nested.members` its content begins.
+    pub containers: Vec<(u16, u32)>,
 }
 
 impl Found {
@@ -89,7 +89,7 @@ impl Found {
         self.values.clear();
         self.suspects.clear();
         self.nested.clear();
-        self.nested_from.clear();
+        self.containers.clear();
     }
 }
 
@@ -122,8 +122,8 @@ impl Skeleton {
             }
             let expect = match member.kind {
                 ValueKind::Array => {
-                    let nested = nested_members(doc, index);
-                    containers.push((doc.path(member).into(), signature(doc.found, nested)));
+                    let content = Content::of(doc.found, nested_members(doc, index))?;
+                    containers.push((doc.path(member).into(), content));
                     Expect::Container(gate)
                 }
                 _ => Expect::Scalar(gate),
@@ -151,7 +151,7 @@ impl Skeleton {
     /// Bytes of memory that it takes.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.segs.len() * size_of::<Seg>() + self.containers.len() * 40
+        self.segs.len() * size_of::<Seg>() + self.containers.len() * 64
     }
 
     /// Compares the line that begins at `start` and lies before `limit` (the end of the content,
@@ -200,7 +200,7 @@ impl Skeleton {
         gate: Gate,
         found: &mut Found,
     ) -> Option<usize> {
-        let (path, expected) = self.containers.get(found.nested_from.len())?;
+        let (path, expected) = self.containers.get(found.containers.len())?;
         if byte(bytes, at) != b'[' {
             return None;
         }
@@ -213,11 +213,12 @@ impl Skeleton {
         if memchr::memchr(b'\n', bytes.get(at..end)?).is_some() {
             return None;
         }
-        if signature(&found.nested, from..found.nested.members.len()) != *expected {
+        if !expected.is(&found.nested, from..found.nested.members.len()) {
             return None;
         }
-        found.nested_from.push(from as u32);
-        if gate != Gate::Pass && found.nested.members.len() > from {
+        found.containers.push((found.values.len() as u16, from as u32));
+        // Numbers are no members, and under a key that tells they are searched too.
+        if gate == Gate::Always || (gate != Gate::Pass && found.nested.members.len() > from) {
             found.suspects.push(found.values.len() as u16);
         }
         Some(end)
@@ -349,23 +350,50 @@ fn nested_members(doc: &Doc<'_>, index: usize) -> std::ops::Range<usize> {
     index + 1..index + 1 + n
 }
 
-/// Which paths and kinds of values occur in a container, in any order and number: a bit each.
-/// Lines whose containers differ in it may mean different things and are different shapes.
-fn signature(found: &DocBuffers, members: std::ops::Range<usize>) -> u64 {
-    let members = found.members.get(members).unwrap_or_default();
-    members.iter().fold(0, |bits, member| {
-        let path = found.paths.get(member.path.0 as usize..member.path.1 as usize);
-        let hash = xxhash_rust::xxh3::xxh3_64_with_seed(
-            path.unwrap_or_default(),
-            // A null may be a number's next time.
-            match member.kind {
-                ValueKind::Object => 1,
-                ValueKind::Array => 2,
-                _ => 0,
-            },
-        );
-        bits | (1 << (hash % 64))
-    })
+/// Which paths and kinds of values occur in a container, in any order and number. Lines whose
+/// containers differ in it may mean different things and are different shapes.
+#[derive(Clone, Debug)]
+struct Content(Box<[u64]>);
+
+/// Different paths in one container of a skeleton.
+const CONTENT_MAX: usize = 64;
+
+impl Content {
+    fn of(found: &DocBuffers, members: std::ops::Range<usize>) -> Option<Self> {
+        let mut paths = Vec::new();
+        for member in found.members.get(members)? {
+            let hash = path_hash(found, member);
+            if !paths.contains(&hash) {
+                paths.push(hash);
+            }
+        }
+        (paths.len() <= CONTENT_MAX).then(|| Self(paths.into()))
+    }
+
+    /// Whether the members have these paths, all of them and no others.
+    fn is(&self, found: &DocBuffers, members: std::ops::Range<usize>) -> bool {
+        let (n, mut seen, mut next) = (self.0.len(), 0u64, 0);
+        for member in found.members.get(members).unwrap_or_default() {
+            let hash = path_hash(found, member);
+            // Elements repeat: the path behind the last one is the likeliest.
+            let mut places = (next..n).chain(0..next);
+            let Some(at) = places.find(|&at| self.0[at] == hash) else { return false };
+            seen |= 1 << at;
+            next = if at + 1 == n { 0 } else { at + 1 };
+        }
+        seen.count_ones() as usize == n
+    }
+}
+
+fn path_hash(found: &DocBuffers, member: &Member) -> u64 {
+    let path = found.paths.get(member.path.0 as usize..member.path.1 as usize);
+    // A null may be a number's next time.
+    let kind = match member.kind {
+        ValueKind::Object => 1,
+        ValueKind::Array => 2,
+        _ => 0,
+    };
+    xxhash_rust::xxh3::xxh3_64_with_seed(path.unwrap_or_default(), kind)
 }
 
 #[cfg(test)]
