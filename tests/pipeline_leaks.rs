@@ -2,10 +2,9 @@
 //! whatever a line is, JSON or not.
 
 #[path = "bench/plan.rs"]
-#[allow(dead_code, unreachable_pub, reason = "shared with the benchmarks")]
+#[expect(dead_code, reason = "shared with the benchmarks")]
 mod plan;
 #[path = "leaks/run.rs"]
-#[allow(dead_code, reason = "shared with other tests, which use more of it")]
 mod run;
 
 use plan::Protection;

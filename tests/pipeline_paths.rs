@@ -2,10 +2,8 @@
 //! byte of what they make, on anything; and no planted secret may pass either.
 
 #[path = "bench/corpus.rs"]
-#[allow(dead_code, reason = "shared with the benchmarks, which use more of it")]
 mod corpus;
 #[path = "bench/plan.rs"]
-#[allow(dead_code, reason = "shared with the benchmarks, which use more of it")]
 mod plan;
 
 use std::sync::Arc;

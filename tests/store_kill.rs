@@ -1,8 +1,6 @@
 //! A writer killed at any instant leaves whole files only, and temporary ones that are known as
 //! such.
 
-#![expect(clippy::print_stdout, reason = "tells the test that kills it how far it is")]
-
 #[path = "store_files/support.rs"]
 mod support;
 

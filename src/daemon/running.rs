@@ -42,7 +42,7 @@ struct Daemon {
     routes: JoinSet<()>,
     drain: DrainSwitch,
     stop: Stop,
-    sources: mpsc::UnboundedReceiver<SourceEnd>,
+    sources: mpsc::Receiver<SourceEnd>,
     n_sources: usize,
     signals: Signals,
     readiness: Arc<Readiness>,
@@ -80,7 +80,8 @@ async fn start(config: &Config) -> Result<Daemon, DaemonError> {
     let echo = protected_echo(config)?;
     // Whatever can fail comes before the first source: a child that ran would be left alone.
     let admin = bind_admin(config).await?;
-    let (ended, sources) = mpsc::unbounded_channel();
+    // Each source ends once.
+    let (ended, sources) = mpsc::channel(config.sources.len().max(1));
     let mut panels = Vec::new();
     let mut children = Vec::new();
     let mut ready_sources = Vec::new();
@@ -401,7 +402,7 @@ impl Feed {
         name: &str,
         source: Box<dyn Source>,
         stop: Stop,
-        ended: mpsc::UnboundedSender<SourceEnd>,
+        ended: mpsc::Sender<SourceEnd>,
     ) -> Result<(), DaemonError> {
         let (plan, spool) = (Arc::clone(&self.plan), Arc::clone(&self.spool));
         let intake = Collector::new(plan, spool, Arc::clone(&self.pool), self.echo.clone());
@@ -410,7 +411,7 @@ impl Feed {
         thread.stack_size(512 << 10).spawn(move || {
             let end = source.run(Box::new(intake), stop);
             // The daemon may have left already.
-            let _ = ended.send((name, end));
+            let _ = ended.blocking_send((name, end));
         })?;
         Ok(())
     }

@@ -184,7 +184,8 @@ impl Outputs {
         let mut sealed = Vec::new();
         for (index, tier) in std::mem::take(&mut self.tiers).into_iter().enumerate() {
             let is_used = !tier.table.is_empty() || tier.sampled_out > 0;
-            if !is_used && !(is_quiet && index == position_tier) {
+            let carries_position = is_quiet && index == position_tier;
+            if !is_used && !carries_position {
                 continue;
             }
             let sampled_out = tier.sampled_out;

@@ -8,33 +8,33 @@
 use std::fmt::Write as _;
 
 /// xorshift64*: enough for corpora, and the same everywhere.
-pub struct Rng(u64);
+pub(crate) struct Rng(u64);
 
 impl Rng {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    pub fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.next() % n
     }
 
-    pub fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
+    pub(crate) fn pick<'a>(&mut self, words: &[&'a str]) -> &'a str {
         words[self.below(words.len() as u64) as usize]
     }
 
-    pub fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    pub fn uuid(&mut self) -> String {
+    pub(crate) fn uuid(&mut self) -> String {
         let (a, b) = (self.next(), self.next());
         format!(
             "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
@@ -53,7 +53,7 @@ fn timestamp(n: u64) -> String {
 }
 
 /// A prediction line as structlog prints it, about 380 bytes.
-pub fn prediction(rng: &mut Rng, n: u64, out: &mut String) {
+pub(crate) fn prediction(rng: &mut Rng, n: u64, out: &mut String) {
     let _ = write!(
         out,
         "{{\"event\":\"prediction_completed\",\"request_id\":\"{}\",\"model_name\":\"fraud_detector\",\"model_version\":\"v2.3.1\",\"feature_count\":45,\"feature_sample\":{{\"amount\":{:.2},\"merchant_id\":\"M{}\",\"country\":\"{}\"}},\"prediction\":{{\"label\":\"{}\",\"score\":{:.6}}},\"confidence\":{:.6},\"latency_ms\":{},\"level\":\"info\",\"timestamp\":\"{}\"}}",
@@ -70,7 +70,7 @@ pub fn prediction(rng: &mut Rng, n: u64, out: &mut String) {
 }
 
 /// `n` lines of one shape.
-pub fn seeds(n: u64) -> Vec<u8> {
+pub(crate) fn seeds(n: u64) -> Vec<u8> {
     let mut rng = Rng::new(1);
     let mut out = String::with_capacity(n as usize * 390);
     for i in 0..n {
@@ -81,7 +81,7 @@ pub fn seeds(n: u64) -> Vec<u8> {
 }
 
 /// Personal data that must not survive.
-pub fn planted(rng: &mut Rng) -> String {
+pub(crate) fn planted(rng: &mut Rng) -> String {
     match rng.below(7) {
         0 => format!("bob{}@example.com", rng.below(100_000)),
         1 => rng.pick(&["4111 1111 1111 1111", "5500005555555559", "3782-822463-10005"]).into(),
@@ -96,7 +96,7 @@ pub fn planted(rng: &mut Rng) -> String {
 }
 
 /// What a model pod prints, `n` records.
-pub fn full(n: u64) -> Vec<u8> {
+pub(crate) fn full(n: u64) -> Vec<u8> {
     let mut rng = Rng::new(2);
     let mut out = String::with_capacity(n as usize * 380);
     for i in 0..n {
@@ -193,7 +193,7 @@ fn request(rng: &mut Rng, time: &str, secret: Option<&str>, out: &mut String) {
 }
 
 /// Escapes, bad UTF-8, broken JSON and huge lines, `n` records of about 640 bytes.
-pub fn hostile(n: u64) -> Vec<u8> {
+pub(crate) fn hostile(n: u64) -> Vec<u8> {
     let mut rng = Rng::new(3);
     let mut out = Vec::with_capacity(n as usize * 700);
     let mut line = String::new();

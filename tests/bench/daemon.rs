@@ -12,20 +12,20 @@ use super::{floor, receiver};
 
 /// What is switched on.
 #[derive(Clone, Copy)]
-pub struct Setup {
-    pub detect: bool,
-    pub fields: bool,
-    pub disk: bool,
-    pub rate: f64,
+pub(crate) struct Setup {
+    pub(crate) detect: bool,
+    pub(crate) fields: bool,
+    pub(crate) disk: bool,
+    pub(crate) rate: f64,
 }
 
 /// What a run cost.
-pub struct Outcome {
-    pub records: u64,
-    pub cpu_ns: f64,
-    pub floor_ns: f64,
-    pub peak_rss_mb: f64,
-    pub allocations: u64,
+pub(crate) struct Outcome {
+    pub(crate) records: u64,
+    pub(crate) cpu_ns: f64,
+    pub(crate) floor_ns: f64,
+    pub(crate) peak_rss_mb: f64,
+    pub(crate) allocations: u64,
 }
 
 /// The longest that a run may take.
@@ -63,7 +63,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// The child: the daemon as `main` would run it, then the floor, then a line of figures.
-pub fn child(config: &Path, input: &Path) {
+pub(crate) fn child(config: &Path, input: &Path) {
     let args = ["sidewake", "run", "--grace", "10s", "--config"].map(std::ffi::OsString::from);
     let args = args.into_iter().chain([config.as_os_str().to_owned()]);
     let cli = sidewake::cli::parse(args).unwrap_or_else(|exit| panic!("{}", exit.text));
@@ -81,7 +81,7 @@ fn peak_rss_kb() -> u64 {
 }
 
 /// Runs the daemon on `input` once.
-pub fn run(setup: Setup, folder: &Path, input: &Path, run: usize) -> Outcome {
+pub(crate) fn run(setup: Setup, folder: &Path, input: &Path, run: usize) -> Outcome {
     let (port, counts) = receiver::start();
     let admin = free_port();
     let config = folder.join(format!("run-{run}.yaml"));

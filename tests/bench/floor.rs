@@ -7,7 +7,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
 /// CPU nanoseconds (this thread's, the reader on the other side not counted) to ship `path` once.
-pub fn run(path: &Path) -> std::io::Result<u64> {
+pub(crate) fn run(path: &Path) -> std::io::Result<u64> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let mut socket = TcpStream::connect(listener.local_addr()?)?;
     let (mut peer, _) = listener.accept()?;
@@ -55,12 +55,12 @@ fn ship(path: &Path, socket: &mut TcpStream) -> std::io::Result<()> {
     }
 }
 
-pub fn thread_cpu_ns() -> u64 {
+pub(crate) fn thread_cpu_ns() -> u64 {
     clock_ns(rustix::time::ClockId::ThreadCPUTime)
 }
 
 /// CPU time of this process so far, user and system.
-pub fn process_cpu_ns() -> u64 {
+pub(crate) fn process_cpu_ns() -> u64 {
     clock_ns(rustix::time::ClockId::ProcessCPUTime)
 }
 

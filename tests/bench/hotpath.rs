@@ -147,6 +147,6 @@ fn middle_alone() {
 }
 
 /// The folder of this binary's temporary files, for the child.
-pub fn spool_folder(folder: &Path, run: usize) -> PathBuf {
+pub(crate) fn spool_folder(folder: &Path, run: usize) -> PathBuf {
     folder.join(format!("spool-{run}"))
 }

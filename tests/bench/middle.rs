@@ -10,7 +10,7 @@ use sidewake::pipeline::{Pipeline, Plan};
 use super::floor::thread_cpu_ns;
 
 /// CPU nanoseconds per line, and lines, of the best of `rounds`.
-pub fn run(data: &[u8], plan: &Arc<Plan>, rounds: usize) -> (f64, u64) {
+pub(crate) fn run(data: &[u8], plan: &Arc<Plan>, rounds: usize) -> (f64, u64) {
     let mut best = f64::MAX;
     let mut n_lines = 0;
     for _ in 0..rounds {

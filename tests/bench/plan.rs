@@ -12,14 +12,14 @@ use sidewake::protect::pseudonym::Keyring;
 
 /// What a plan protects.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Protection {
+pub(crate) enum Protection {
     Off,
     Detectors,
     Fields,
 }
 
 /// `application` lines are kept at `rate`.
-pub fn plan(protection: Protection, rate: f64) -> Arc<Plan> {
+pub(crate) fn plan(protection: Protection, rate: f64) -> Arc<Plan> {
     let keyring =
         Keyring::parse(b"k1=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f")
             .expect("a key");

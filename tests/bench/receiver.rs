@@ -8,14 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What was received so far.
 #[derive(Default)]
-pub struct Counts {
-    pub entries: AtomicU64,
-    pub bodies: AtomicU64,
-    pub bytes: AtomicU64,
+pub(crate) struct Counts {
+    pub(crate) entries: AtomicU64,
+    pub(crate) bodies: AtomicU64,
+    pub(crate) bytes: AtomicU64,
 }
 
 /// Listens on a free loopback port; serves until the process ends.
-pub fn start() -> (u16, Arc<Counts>) {
+pub(crate) fn start() -> (u16, Arc<Counts>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = listener.local_addr().expect("bound").port();
     let counts = Arc::new(Counts::default());

@@ -343,7 +343,7 @@ fn email(rng: &mut Rng) -> String {
 fn percent(rng: &mut Rng) -> String {
     let generators: [Generator; 4] = [email, card, address_v4, assignment];
     let text = generators[rng.below(4)](rng);
-    let encode = |byte: u8| match byte.is_ascii_alphanumeric() && byte % 3 != 0 {
+    let encode = |byte: u8| match byte.is_ascii_alphanumeric() && !byte.is_multiple_of(3) {
         true => char::from(byte).to_string(),
         false => format!("%{byte:02X}"),
     };

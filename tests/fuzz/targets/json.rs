@@ -120,8 +120,8 @@ fn check_fit(skeleton: &Skeleton, bytes: &[u8], start: usize) -> bool {
     let Some(end) = end else { return false };
     assert_eq!((&found.values, &found.suspects), (&portable.values, &portable.suspects));
     assert_eq!(
-        (&found.nested.members, &found.nested.paths, &found.nested_from),
-        (&portable.nested.members, &portable.nested.paths, &portable.nested_from)
+        (&found.nested.members, &found.nested.paths, &found.containers),
+        (&portable.nested.members, &portable.nested.paths, &portable.containers)
     );
 
     let line_end = memchr::memchr(b'\n', &bytes[start..]).map(|len| start + len);
