@@ -37,6 +37,12 @@ const DRAIN_MAX: Duration = Duration::from_secs(2);
 /// A source that has ended.
 type SourceEnd = (String, Result<Ended, SourceError>);
 
+/// The source that runs the model.
+struct ChildSource {
+    name: String,
+    is_running: bool,
+}
+
 struct Daemon {
     spool: Arc<Spool>,
     routes: JoinSet<()>,
@@ -47,7 +53,7 @@ struct Daemon {
     signals: Signals,
     readiness: Arc<Readiness>,
     echo: Option<ProtectedEcho>,
-    has_child: bool,
+    child: Option<ChildSource>,
     /// A second signal to stop came: nothing is waited for that is safe already.
     hurried: bool,
 }
@@ -84,6 +90,7 @@ async fn start(config: &Config) -> Result<Daemon, DaemonError> {
     let (ended, sources) = mpsc::channel(config.sources.len().max(1));
     let mut panels = Vec::new();
     let mut children = Vec::new();
+    let mut child_source = None;
     let mut ready_sources = Vec::new();
     let feed =
         Feed { plan, spool: Arc::clone(&spool), pool: Arc::clone(&pool), echo: echo.clone() };
@@ -91,11 +98,13 @@ async fn start(config: &Config) -> Result<Daemon, DaemonError> {
         let counters = Arc::new(SourceCounters::default());
         let context = context(config, name, source, &counters);
         let (source, kind, child) = build_source(config, source, context)?;
-        children.extend(child);
+        if let Some(handle) = child {
+            children.push(handle);
+            child_source = Some(ChildSource { name: name.clone(), is_running: true });
+        }
         panels.push(SourcePanel { name: name.clone(), kind, counters });
         ready_sources.push((name, source));
     }
-    let has_child = !children.is_empty();
     let signals = Signals::listen(children)?;
     for (name, source) in ready_sources {
         feed.spawn(name, source, stop.clone(), ended.clone())?;
@@ -117,7 +126,7 @@ async fn start(config: &Config) -> Result<Daemon, DaemonError> {
         signals,
         readiness,
         echo,
-        has_child,
+        child: child_source,
         hurried: false,
     })
 }
@@ -126,7 +135,8 @@ impl Daemon {
     /// Waits for a signal to stop, or for all sources to end. Returns when the signal came.
     async fn wait(&mut self, code: &mut i32) -> Option<Instant> {
         let mut stopped = None;
-        while self.n_sources > 0 {
+        // The model's end is ours, whatever else still listens.
+        while self.n_sources > 0 && !self.has_ended_child() {
             tokio::select! {
                 ended = self.sources.recv() => self.note_end(ended, code),
                 notice = self.signals.next() => if notice == Notice::Stop {
@@ -140,21 +150,31 @@ impl Daemon {
         stopped
     }
 
+    fn has_ended_child(&self) -> bool {
+        self.child.as_ref().is_some_and(|child| !child.is_running)
+    }
+
     fn note_end(&mut self, ended: Option<SourceEnd>, code: &mut i32) {
         self.n_sources -= 1;
         let Some((name, end)) = ended else { return };
-        match end {
-            Ok(Ended { exit_code }) => *code = exit_code.unwrap_or(*code),
+        let counts = match &mut self.child {
+            Some(child) if child.name == name => {
+                child.is_running = false;
+                true
+            }
+            // Whatever becomes of other sources, our exit code is the child's.
+            Some(_) => false,
+            None => true,
+        };
+        let ended_with = match end {
+            Ok(Ended { exit_code }) => exit_code,
             Err(error) => {
-                *code = error.exit_code();
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::error!(source = name, cause, "{error}");
+                Some(error.exit_code())
             }
-        }
-        // The model's end is ours, whatever else still listens.
-        if self.has_child {
-            self.n_sources = 0;
-        }
+        };
+        *code = ended_with.filter(|_| counts).unwrap_or(*code);
     }
 
     /// Sources drain, the spool syncs, delivery uses what is left of the grace period. A second
@@ -192,19 +212,26 @@ impl Daemon {
 
     async fn drain_sources(&mut self, begun: Instant, deadline: Instant, code: &mut i32) {
         // A child ends when it likes, within the grace period; other sources have two seconds.
-        if self.has_child && self.n_sources > 0 {
+        if self.child.is_some() {
             let until = deadline.checked_sub(DRAIN_MAX).unwrap_or(begun).max(Instant::now());
-            self.sources_end_by(until, code).await;
+            self.sources_end_by(until, code, Self::has_ended_child).await;
         }
-        self.stop.reach(Stage::Drain);
-        self.sources_end_by(Instant::now() + DRAIN_MAX, code).await;
-        self.stop.reach(Stage::Now);
-        self.sources_end_by(Instant::now() + DRAIN_MAX, code).await;
+        for stage in [Stage::Drain, Stage::Now] {
+            self.stop.reach(stage);
+            let until = Instant::now() + DRAIN_MAX;
+            self.sources_end_by(until, code, |daemon| daemon.n_sources == 0).await;
+        }
     }
 
-    /// Waits for the sources' ends. A second signal to stop ends the wait, and delivery's later.
-    async fn sources_end_by(&mut self, until: Instant, code: &mut i32) {
-        while self.n_sources > 0 {
+    /// Waits for sources to end, until `is_enough`. A second signal to stop ends the wait, and
+    /// later the one for delivery.
+    async fn sources_end_by(
+        &mut self,
+        until: Instant,
+        code: &mut i32,
+        is_enough: impl Fn(&Self) -> bool,
+    ) {
+        while self.n_sources > 0 && !is_enough(self) {
             tokio::select! {
                 ended = self.sources.recv() => self.note_end(ended, code),
                 () = tokio::time::sleep_until(until.into()) => return,

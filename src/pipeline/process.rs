@@ -65,8 +65,15 @@ pub(super) struct Place {
     pub(super) end: usize,
     pub(super) source_off: u32,
     pub(super) flags: u16,
-    /// The framing's time, or when the chunk was read.
+    /// The framing's time, or [`observed`].
     pub(super) observed_ns: i64,
+}
+
+/// When a line was read that carries no time: its chunk's time and a nanosecond a byte before it,
+/// so that lines of one chunk keep their order where only times order them (Loki shows entries of
+/// one time in the order of a hash). A byte takes longer than that to be read.
+fn observed(chunk_ns: i64, source_off: u32) -> i64 {
+    chunk_ns + i64::from(source_off)
 }
 
 impl Pipeline {
@@ -111,7 +118,7 @@ impl Pipeline {
         let limit = out.len();
         let mut at = 0;
         while at < limit {
-            let observed_ns = out.observed_ns();
+            let observed_ns = observed(out.observed_ns(), at as u32);
             let place =
                 |end| Place { start: at, end, source_off: at as u32, flags: 0, observed_ns };
             let fitted = self.fit(out, at, limit);
@@ -135,8 +142,11 @@ impl Pipeline {
 
     fn framed_line(&mut self, line: &Line, out: &mut Outputs) {
         let (start, end) = (line.start as usize, line.start as usize + line.len as usize);
-        let observed_ns = if line.ts_ns == 0 { out.observed_ns() } else { line.ts_ns };
         let source_off = line.source_off;
+        let observed_ns = match line.ts_ns {
+            0 => observed(out.observed_ns(), source_off),
+            ts_ns => ts_ns,
+        };
         let place = Place { start, end, source_off, flags: line.flags, observed_ns };
         match self.fit(out, start, end + 1) {
             Some((lesson, found_end)) if found_end == end => {

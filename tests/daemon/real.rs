@@ -93,8 +93,10 @@ fn five_hundred_mixed_lines_are_queried_back() {
             found = query(&host, &tenant, tier);
             found.len() >= expected.len()
         });
-        let lines: Vec<&str> = found.iter().map(|entry| entry.line.as_str()).collect();
-        assert_eq!(lines, expected.iter().map(String::as_str).collect::<Vec<_>>(), "{tier}");
+        assert_eq!(found.len(), expected.len(), "{tier}");
+        for (entry, line) in found.iter().zip(expected) {
+            assert_eq!(&entry.line, line, "{tier}");
+        }
         for entry in &found {
             assert_eq!(entry.labels["service_name"], "fraud-detector", "{entry:?}");
             let id = entry.line.split_once("request_id").map(|(_, rest)| {

@@ -130,3 +130,20 @@ fn other_sources_drain_when_the_child_ends() {
     let all: Vec<String> = (0..5000).map(|n| format!("line {n}")).collect();
     loki.assert_exactly(&all);
 }
+
+/// Another source's end is nobody's end: the child runs on, and the exit code is its own.
+#[test]
+fn another_sources_end_does_not_end_the_child() {
+    let loki = Loki::start();
+    let script = "while ! [ -e go ]; do sleep 0.02; done; echo done; exit 3";
+    // Standard input is at its end from the start.
+    let config =
+        exec_config(&loki, script).replace("sources: {", "sources: { in: { type: stdin },");
+    let mut place = Place::with(&config);
+    let mut daemon = place.daemon(&["--echo", "none"]);
+    daemon.admin();
+    assert_eq!(daemon.child.try_wait().expect("asked"), None);
+    place.append("go", "");
+    assert_eq!(daemon.wait(), Some(3), "{}", daemon.stderr());
+    loki.assert_exactly(&["done".to_owned()]);
+}
