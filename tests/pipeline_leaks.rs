@@ -61,3 +61,90 @@ fn lines_of_very_many_members() {
         }
     }
 }
+
+/// Declared fields are honoured in whatever a line is.
+#[test]
+fn declared_fields_in_text() {
+    let secret = "u-1234";
+    for line in [
+        r#"{"user_id":"u-1234","x": cut"#,
+        r#"{"user_id":"u-1234"#,
+        r#"{"a":1,"user_id": u-1234}"#,
+        r#"{"us\u0065r_id":"u-1234","x":"#,
+        r#"{"user_id":["u-1","u-1234","x":"#,
+        r#"{"user_id":{"a":"u-1234"}"#,
+        r#"{"level":"INFO","message":"got {"user_id":"u-1234"} for "x""}"#,
+        r#"{"level":"INFO","message":"got {'user_id': 'u-1234'} for "x""}"#,
+        r#"{"user_id":"say "u-1234" twice","x":"#,
+        r#"[{"user_id":"u-1234"}]"#,
+        r#"{"x":"\ud83d","user_id":"u-1234"}"#,
+        r#"INFO: request {"user_id":"u-1234","x":1} done"#,
+        r#"INFO: request {\"user_id\": \"u-1234\"} done"#,
+        "INFO: user_id=u-1234, done",
+        "user_id=\"u-1234\" a=1 b=2",
+        "a=1 b=2 c=3 user_id='u-1234'",
+        "GET /x?a=1&user_id=u-1234&b=2 HTTP/1.1",
+        "  File \"x.py\", line 3, user_id = 'u-1234'",
+        "KeyError: {'user_id': 'u-1234', 'a': 1}",
+        "--user-id=u-1234",
+        "\u{1b}[32mINFO\u{1b}[0m user_id: u-1234",
+        r#"{"event":"request_received","features":{"a":"u-1234","b":"u-1234"},"x":"#,
+    ] {
+        check(&[line], secret);
+        let pairs = (0..60).fold(String::new(), |all, n| format!("{all}k{n}=v "));
+        check(&[&format!("{pairs}{line}")], secret);
+    }
+    let plan = plan::plan(Protection::Fields, 1.0);
+    for line in [&b"{\"user_id\":\"u-1234\",\"x\":\"\xff\"}"[..], b"\xff user_id=u-1234"] {
+        for (_, _, text) in run(&plan, &[line]) {
+            assert!(!text.contains(secret), "{text}");
+        }
+    }
+}
+
+/// The same person has the same pseudonym whatever the line is.
+#[test]
+fn pseudonyms_join_over_forms() {
+    let plan = plan::plan(Protection::Fields, 1.0);
+    let mut tokens = std::collections::BTreeSet::new();
+    for line in [
+        r#"{"user_id":"u-1234"}"#,
+        r#"{"user_id":"u-1234","x": cut"#,
+        "user_id=u-1234 a=1 b=2",
+        "user_id=\"u-1234\" a=1 b=2",
+        "{'user_id': 'u-1234'}",
+    ] {
+        for (_, _, text) in run(&plan, &[line.as_bytes()]) {
+            let at = text.find("value:").unwrap_or_else(|| panic!("no pseudonym in {text}"));
+            let end = text[at..].find(['"', ' ', '\'', '}', ',']).unwrap_or(text.len() - at);
+            tokens.insert(text[at..at + end].to_owned());
+        }
+    }
+    assert_eq!(tokens.len(), 1, "{tokens:?}");
+}
+
+/// A key over many lines is one: its body says nothing by itself.
+#[test]
+fn a_key_over_many_lines() {
+    let body = "MIIEpAIBAAKCAQEA3Tz2mr7SZiAMfQyuvBjM9Oi3xE4jLT0uTzb1QfEvkFCTbHpp";
+    let lines =
+        ["INFO key:", "-----BEGIN RSA PRIVATE KEY-----", "Proc-Type: 4,ENCRYPTED", "", body, body];
+    let tail =
+        [r#"{"a":1,"b":"x"}"#, "  AgMBAAE=", "-----END RSA PRIVATE KEY-----", "AgMBAAE=", "done"];
+    let lines: Vec<&[u8]> = lines.iter().chain(&tail).map(|line| line.as_bytes()).collect();
+    let out = run(&plan::plan(Protection::Detectors, 1.0), &lines);
+    let texts: Vec<&str> = out.iter().take(10).map(|(_, _, text)| text.as_str()).collect();
+    let expected = [
+        "INFO key:",
+        "[pem]",
+        "Proc-Type: 4,ENCRYPTED",
+        "[pem]",
+        "[pem]",
+        r#"{"a":1,"b":"x"}"#,
+        "  [pem]",
+        "[pem]",
+        "AgMBAAE=",
+        "done",
+    ];
+    assert_eq!(texts, expected);
+}

@@ -64,8 +64,8 @@ impl Splice {
     }
 
     /// Where the span `start..end` of the line lies after [`Self::apply`]: moved, or, when an edit
-    /// covered it exactly or around its quotes, the replacement's text without quotes. `None` when
-    /// an edit cut it or took it away.
+    /// covered it exactly or around its quotes, the replacement's text without quotes. `None` when an
+    /// edit cut it or took it away, and where a mask or `null` stands in its place.
     #[must_use]
     pub fn moved(&self, start: u32, end: u32) -> Option<(u32, u32)> {
         let mut shift = 0i64;
@@ -80,13 +80,16 @@ impl Splice {
             let text = self.texts.get(edit.text.0 as usize..edit.text.1 as usize)?;
             let is_token = edit.start + 1 == start && edit.end == end + 1;
             let is_exact = edit.start == start && edit.end == end;
-            let quoted = text.len() > 2 && text.starts_with(b"\"") && text.ends_with(b"\"");
             let base = u32::try_from(i64::from(edit.start) + shift).ok()?;
-            return match (is_exact, is_token && quoted) {
-                (true, _) if !text.is_empty() => Some((base, base + text.len() as u32)),
-                (_, true) => Some((base + 1, base + text.len() as u32 - 1)),
-                _ => None,
+            let (base, text) = match text {
+                // A number becomes a string when it becomes a pseudonym.
+                [b'"', inside @ .., b'"'] if is_exact || is_token => (base + 1, inside),
+                text if is_exact => (base, text),
+                _ => return None,
             };
+            // All masks are alike, and so no id.
+            let is_id = !text.is_empty() && text != b"null" && !text.starts_with(b"[");
+            return is_id.then_some((base, base + text.len() as u32));
         }
         let moved = |at: u32| u32::try_from(i64::from(at) + shift).ok();
         Some((moved(start)?, moved(end)?))
@@ -151,6 +154,16 @@ mod tests {
         assert_eq!(splice.moved(6, 12), None);
         let splice = check(line, &[(19, 24, "\"tok-0001\"")], r#"{"p":"secret","id":"tok-0001"}"#);
         assert_eq!(splice.moved(20, 23), Some((20, 28)));
+        for (start, end, text) in [(19, 24, "null"), (20, 23, "[email]"), (19, 24, "\"[masked]\"")]
+        {
+            let edited = format!("{}{text}{}", &line[..start], &line[end..]);
+            let splice = check(line, &[(start as u32, end as u32, text)], &edited);
+            assert_eq!(splice.moved(20, 23), None, "{text}");
+        }
+        // A number's token is its text.
+        let splice = check(r#"{"id":77}"#, &[(6, 8, "\"tok\"")], r#"{"id":"tok"}"#);
+        assert_eq!(splice.moved(6, 8), Some((7, 10)));
+        let splice = check(line, &[(19, 24, "\"tok-0001\"")], r#"{"p":"secret","id":"tok-0001"}"#);
         assert_eq!(splice.moved(6, 12), Some((6, 12)));
     }
 }

@@ -369,8 +369,12 @@ impl Pipeline {
             span.unwrap_or((NO_SPAN, NO_SPAN))
         };
         let request_id = moved(record.request_id_off, u32::from(record.request_id_len));
-        let whole =
-            |(start, end): (u32, u32), len: u32| if end - start == len { start } else { NO_SPAN };
+        // Only untouched hex digits are a trace or span id.
+        let whole = |(start, end): (u32, u32), len: u32| {
+            let text = rewritten.get(start as usize..end as usize).unwrap_or_default();
+            let is_hex = text.len() == len as usize && text.iter().all(u8::is_ascii_hexdigit);
+            if is_hex { start } else { NO_SPAN }
+        };
         let trace_id = whole(moved(record.trace_id_off, 32), 32);
         let span_id = whole(moved(record.span_id_off, 16), 16);
         set_id(&mut record, request_id);

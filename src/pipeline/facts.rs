@@ -70,7 +70,25 @@ impl KeyMemo {
         }
         let hint = context::of_path(path);
         let action = tiers.get(tier).map_or(Action::Mask, |tier| tier.policy.action(path, hint));
-        let facts = Facts { hint, action };
+        self.keep(hash, Facts { hint, action })
+    }
+
+    /// What is declared of a key in text, where no path is known; see [`Policy::declared`]. Keys of
+    /// secrets are the detectors' there.
+    ///
+    /// [`Policy::declared`]: crate::protect::policy::Policy::declared
+    pub fn of_text(&mut self, key: &[u8], is_json: bool, tier: usize, tiers: &[TierPlan]) -> Facts {
+        let seed = self.seed ^ (tier as u64) ^ (1 + u64::from(is_json)) << 32;
+        let hash = xxhash_rust::xxh3::xxh3_64_with_seed(key, seed);
+        if let Some(known) = self.known.get(&hash) {
+            return *known;
+        }
+        let action = |tier: &TierPlan| tier.policy.declared(key, is_json);
+        let action = tiers.get(tier).map_or(Action::Mask, action);
+        self.keep(hash, Facts { hint: context::of_path(key), action })
+    }
+
+    fn keep(&mut self, hash: u64, facts: Facts) -> Facts {
         if self.known.len() >= KEYS_MAX {
             self.known.clear();
         }

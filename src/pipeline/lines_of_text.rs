@@ -1,7 +1,7 @@
 //! Lines that are no JSON object: understood by grammar, searched whole.
 //!
-//! Declared fields are honoured in them too, as far as text shows what is a field: the pairs of
-//! logfmt, and the members of a JSON object that stands within the line.
+//! Declared fields are honoured in them too: in the members of a JSON object that stands within the
+//! line, and in whatever else looks like a key and its value ([`super::declared`]).
 
 use std::ops::Range;
 
@@ -10,13 +10,13 @@ use crate::event::json::doc::{Doc, DocBuffers};
 use crate::event::json::walk::walk;
 use crate::event::record::{Flags, NO_SPAN, Record};
 use crate::protect::context::KeyHint;
+use crate::protect::entity::Entity;
 use crate::protect::outputs::Outputs;
-use crate::protect::policy::Action;
 use crate::protect::views::Form;
 
 use super::classify;
 use super::emit::{replacer, set_id};
-use super::logfmt;
+use super::features::choose_features;
 use super::meaning::plan_edits;
 use super::process::{Pipeline, Place};
 use super::sample::Randomness;
@@ -31,15 +31,17 @@ impl Pipeline {
         let mut read = text::understand_text(line, place.observed_ns);
         let mut inner = std::mem::take(&mut self.work.inner);
         let object = self.adopt_object(line, &mut read, &mut inner, place.observed_ns);
+        let pem = self.pem.line(line);
         let mut record = text_record(place, &read);
         let tier = self.plan.tier_of(read.kind);
         let source = out.source();
         if !self.is_held(tier, &record, source.1) {
             if self.is_text_kept(line, &read, &mut record, source) {
                 self.work.splice.clear();
-                if read.logfmt {
-                    self.edit_pairs(line, tier);
+                if let Some((start, end)) = pem {
+                    self.edit_pem(line, (start as u32, end as u32), tier);
                 }
+                self.edit_declared(line, object.clone(), tier);
                 if let Some(object) = object {
                     self.edit_object(line, object, &inner, tier);
                 }
@@ -91,28 +93,17 @@ impl Pipeline {
         decision.keep
     }
 
-    /// The policy's actions on the pairs of a logfmt line.
-    fn edit_pairs(&mut self, line: &[u8], tier: usize) {
-        let mut pairs = logfmt::Pairs::default();
-        pairs.read(line);
-        for pair in pairs.as_slice() {
-            let (start, end) = pair.key;
-            let key = line.get(start as usize..end as usize).unwrap_or_default();
-            let facts = self.memo.of(key, tier, &self.plan.tiers);
-            if matches!(facts.action, Action::Inspect | Action::Keep) {
-                continue;
-            }
-            let value = line.get(pair.value.0 as usize..pair.value.1 as usize).unwrap_or_default();
-            let (work, replacer) = (&mut self.work, replacer(&self.plan, tier));
-            let replacing = &mut work.replacing;
-            if facts.action == Action::Drop {
-                work.splice.replace(start, pair.value.1, |_| true);
-            } else {
-                work.splice.replace(pair.value.0, pair.value.1, |text| {
-                    replacer.plain(facts.action, value, facts.hint, replacing, text)
-                });
-            }
+    /// A line of a key's body, which nothing but the lines before it gives away.
+    fn edit_pem(&mut self, line: &[u8], (start, end): (u32, u32), tier: usize) {
+        let replacer = replacer(&self.plan, tier);
+        if !replacer.policy.detect().has(Entity::Pem) {
+            return;
         }
+        let body = line.get(start as usize..end as usize).unwrap_or_default();
+        self.work.splice.replace(start, end, |text| {
+            replacer.hit(body, Form::Text, Entity::Pem, text);
+            true
+        });
     }
 
     /// The policy's actions on the members of an object that stands within the line.
@@ -121,6 +112,8 @@ impl Pipeline {
         let doc = Doc { line: line.get(object).unwrap_or_default(), found: inner };
         let mut facts = std::mem::take(&mut self.work.facts_of_text);
         self.memo.facts_of(&doc, tier, &self.plan.tiers, &mut facts);
+        let roles = classify::understand(&doc, &self.plan.rules).roles;
+        choose_features(&doc, &self.plan.tiers[tier], &roles, &mut facts);
         let edits = plan_edits(&doc, 0..doc.members().len(), &facts);
         let span = |member: u32| {
             let member = inner.members.get(member as usize)?;

@@ -183,23 +183,28 @@ impl Meaning {
                 *hint = self.hints.get(member).copied().unwrap_or_default();
             }
         }
-        let constant = |member: u16| Some(doc.value(doc.members().get(usize::from(member))?));
+        // What lies in an object differs from line to line, though the object is no value.
+        let constant = |member: u16| {
+            let member = doc.members().get(usize::from(member))?;
+            (member.kind != ValueKind::Object).then(|| doc.value(member))
+        };
         let remapped = |reading: &Reading| {
-            let ReadFrom::Value(member) = reading.from else { return reading.clone() };
+            let ReadFrom::Value(member) = reading.from else { return Some(reading.clone()) };
             let from = match value(member) {
-                NO_VALUE => ReadFrom::Constant(constant(member).unwrap_or_default().into()),
+                NO_VALUE => ReadFrom::Constant(constant(member)?.into()),
                 value => ReadFrom::Value(value),
             };
-            Reading { key: reading.key.clone(), from }
+            Some(Reading { key: reading.key.clone(), from })
         };
         let fields = self.fields.iter().map(|places| places.iter().map(remapped).collect());
+        let fields: Option<Box<[Vec<Reading>]>> = fields.collect();
         Some(Self {
             time: required(self.time)?,
             request_id: required(self.request_id)?,
             trace_id: required(self.trace_id)?,
             span_id: required(self.span_id)?,
             message: required(self.message)?,
-            fields: fields.collect(),
+            fields: fields?,
             edits,
             hints: hints.into(),
             ..self.clone()

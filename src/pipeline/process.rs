@@ -17,7 +17,7 @@ use crate::event::json::walk::walk;
 use crate::event::record::{Flags, Record};
 use crate::event::splice::Splice;
 use crate::protect::context::KeyHint;
-use crate::protect::find::Hit;
+use crate::protect::find::{Hit, pem};
 use crate::protect::outputs::{Outputs, Sealed};
 use crate::protect::views::{Form, Scratch, inspect};
 
@@ -33,6 +33,8 @@ pub struct Pipeline {
     pub(super) lessons: Lessons,
     pub(super) memo: KeyMemo,
     pub(super) work: Work,
+    /// A key that began on an earlier line of text.
+    pub(super) pem: pem::Block,
     /// Per tier the stream position below which its log already holds everything.
     pub(super) held_to: Vec<u64>,
     /// For tests: walk every line, as if no shape had ever been learned.
@@ -86,6 +88,7 @@ impl Pipeline {
             lessons: Lessons::default(),
             memo: KeyMemo::default(),
             work: Work::default(),
+            pem: pem::Block::default(),
             held_to,
             is_forgetful: false,
         }

@@ -20,6 +20,7 @@ mod iban;
 pub(super) mod integer;
 mod ip;
 mod numbers;
+pub mod pair;
 pub mod pem;
 mod phone;
 mod secret;

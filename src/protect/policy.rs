@@ -223,6 +223,27 @@ impl Policy {
         }
     }
 
+    /// Whether any field is declared: actions of [`Self::action`] that come from no hint.
+    #[must_use]
+    pub fn declares_fields(&self) -> bool {
+        !self.rules.is_empty() || self.features != Features::All
+    }
+
+    /// What the declared fields say of `key` in a text that shows no path. With `is_json` the
+    /// key stood in JSON that could not be read: then the last key of a path is enough.
+    #[must_use]
+    pub fn declared(&self, key: &[u8], is_json: bool) -> Action {
+        let key = views::plain(key);
+        let rule = self.rules.iter().find(|rule| rule.pattern.matches(&key));
+        let declared = rule.map_or(Action::Inspect, |rule| rule.action);
+        if !is_json || declared != Action::Inspect {
+            return declared;
+        }
+        let mut ends = self.rules.iter().filter(|rule| rule.pattern.ends_with(&key));
+        let protects = |rule: &&Rule| !matches!(rule.action, Action::Inspect | Action::Keep);
+        ends.find(protects).map_or(declared, |rule| rule.action)
+    }
+
     /// What happens to an undeclared value whose key says that it is a secret.
     #[must_use]
     pub fn secret(&self, hint: KeyHint) -> Option<Action> {

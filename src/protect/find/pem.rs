@@ -43,9 +43,9 @@ impl Block {
     /// Lines after which a block without an end is taken for closed: a 16384-bit key has 200.
     const LINES_MAX: u16 = 512;
 
-    /// Takes the next line; true when it belongs to a block that an earlier line opened, so that
-    /// all of it must be masked.
-    pub fn line(&mut self, text: &[u8]) -> bool {
+    /// Takes the next line; the range of it that belongs to a block which an earlier line opened.
+    /// Only what could be a body is taken, so that a beginning that is cut off costs no log.
+    pub fn line(&mut self, text: &[u8]) -> Option<(usize, usize)> {
         let inside = self.lines_left > 0;
         let begin = memchr::memmem::rfind(text, BEGIN);
         let end = memchr::memmem::rfind(text, END);
@@ -56,6 +56,12 @@ impl Block {
         } else {
             self.lines_left = self.lines_left.saturating_sub(1);
         }
-        inside
+        let body = text.trim_ascii();
+        let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
+        if !inside || body.is_empty() || !body.iter().all(is_base64) {
+            return None;
+        }
+        let start = text.len() - text.trim_ascii_start().len();
+        Some((start, start + body.len()))
     }
 }

@@ -159,7 +159,7 @@ fn quoted_len(text: &[u8], quote: u8, escaped: bool) -> usize {
 }
 
 /// To the bracket that closes the first one, over quoted ones; to the end where none does.
-fn bracket_len(text: &[u8]) -> usize {
+pub(super) fn bracket_len(text: &[u8]) -> usize {
     let (mut depth, mut i) = (0u32, 0);
     while i < text.len() {
         match text[i] {

@@ -410,7 +410,7 @@ fn pem_blocks() {
     let mut state = pem::Block::default();
     let lines = ["before", "-----BEGIN X-----", "MII", "MII", "-----END X-----", "after"];
     let inside = lines.map(|line| state.line(line.as_bytes()));
-    assert_eq!(inside, [false, false, true, true, true, false]);
+    assert_eq!(inside, [None, None, Some((0, 3)), Some((0, 3)), None, None]);
 }
 
 #[test]

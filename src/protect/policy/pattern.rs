@@ -54,6 +54,11 @@ impl Pattern {
         (class, literal)
     }
 
+    /// Whether the last key of a matching path could be `key`.
+    pub(super) fn ends_with(&self, key: &[u8]) -> bool {
+        self.parts.last().is_some_and(|part| matches_part(part, strip_index(key)))
+    }
+
     pub(super) fn matches(&self, path: &[u8]) -> bool {
         if let [name] = &self.parts[..] {
             let last = path.rsplit(|byte| *byte == b'.').next().unwrap_or_default();

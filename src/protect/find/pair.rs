@@ -1,0 +1,191 @@
+//! `key=value` and `"key": value` in any text, as far as text shows them: where declared fields are
+//! looked for in lines that are no JSON.
+//!
+//! Reads what broken JSON, logfmt, dicts in tracebacks, headers and query strings have in common. A
+//! value reaches to the end of its quotes, brackets or word; what is never closed reaches to the end
+//! of the text. Deliberately judges no key: the caller knows which are declared.
+//!
+//! # Why
+//! Fails closed: a quote within a value of JSON closes it only where JSON could go on, because
+//! servers that do not escape their messages write such quotes.
+
+use super::secret::bracket_len;
+
+/// Longest key that is looked at.
+const KEY_MAX: usize = 128;
+
+/// One key and its value, as ranges of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The key without quotes.
+    pub key: (usize, usize),
+    /// Behind the `=` or `:`.
+    behind: usize,
+    /// A quoted key and a colon: the value is a token of JSON.
+    pub is_json: bool,
+}
+
+/// The pairs of a text in the order of their marks; those inside of a value too.
+#[derive(Clone, Debug)]
+pub struct Pairs<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Pairs<'a> {
+    /// The pairs of `text`.
+    #[must_use]
+    pub fn of(text: &'a [u8]) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// The value of `pair` with its quotes or brackets; none where the text ends. Found only when
+    /// asked for: in brackets that nothing closes each value reaches to the end of the text.
+    #[must_use]
+    pub fn value(&self, pair: &Pair) -> Option<(usize, usize)> {
+        value_behind(self.text, pair.behind, pair.is_json)
+    }
+
+    /// Goes on behind `at`, over what a value holds.
+    pub fn skip_to(&mut self, at: usize) {
+        self.at = self.at.max(at);
+    }
+}
+
+impl Iterator for Pairs<'_> {
+    type Item = Pair;
+
+    fn next(&mut self) -> Option<Pair> {
+        loop {
+            let rest = self.text.get(self.at..)?;
+            let mark = self.at + memchr::memchr2(b'=', b':', rest)?;
+            self.at = mark + 1;
+            if self.text[mark..].starts_with(b"://") {
+                continue;
+            }
+            let Some((key, is_quoted)) = key_before(self.text, mark) else { continue };
+            let is_json = is_quoted && self.text[mark] == b':';
+            return Some(Pair { key, behind: mark + 1, is_json });
+        }
+    }
+}
+
+/// The key that ends before `mark`, over spaces, a bracket and quotes; and whether it has `"`.
+fn key_before(text: &[u8], mark: usize) -> Option<((usize, usize), bool)> {
+    let from = mark.saturating_sub(KEY_MAX);
+    let head = text[from..mark].trim_ascii_end();
+    let head = head.strip_suffix(b"]").unwrap_or(head);
+    if let [inside @ .., quote @ (b'"' | b'\'' | b'`')] = head {
+        // JSON inside of a string has its quotes escaped.
+        let slashes = inside.iter().rev().take_while(|byte| **byte == b'\\').count();
+        let inside = &inside[..inside.len() - slashes];
+        let start = memchr::memrchr(*quote, inside)? + 1;
+        return (start < inside.len())
+            .then_some(((from + start, from + inside.len()), *quote == b'"'));
+    }
+    let is_key = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
+    let len = head.iter().rev().take_while(is_key).count();
+    let key = &head[head.len() - len..];
+    let lead = key.iter().take_while(|byte| b"-.".contains(byte)).count();
+    let start = from + head.len() - len + lead;
+    (lead < len).then_some(((start, from + head.len()), false))
+}
+
+/// The value that begins behind a mark at `at`; none where the text ends or nothing stands there.
+fn value_behind(text: &[u8], mut at: usize, is_json: bool) -> Option<(usize, usize)> {
+    at += text.get(at..)?.iter().take(1).filter(|byte| b"=>".contains(byte)).count();
+    at += text.get(at..)?.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let is_quote = |at: usize| text.get(at).is_some_and(|byte| b"\"'`".contains(byte));
+    // Python's prefixes of literals, and escaped quotes.
+    if text.get(at).is_some_and(|byte| b"bruf".contains(byte)) && is_quote(at + 1) {
+        at += 1;
+    }
+    let slashes = text.get(at..)?.iter().take_while(|byte| **byte == b'\\').count();
+    if slashes > 0 && is_quote(at + slashes) {
+        at += slashes;
+    }
+    let rest = text.get(at..)?;
+    let len = match rest.first()? {
+        b'{' | b'[' | b'(' => bracket_len(rest),
+        b'"' | b'\'' | b'`' => quoted_len(rest, slashes, is_json),
+        _ => word_len(rest),
+    };
+    (len > 0).then_some((at, at + len))
+}
+
+/// Bytes of the quoted value that begins `text`, quotes included.
+fn quoted_len(text: &[u8], slashes: usize, is_json: bool) -> usize {
+    let quote = text[0];
+    let mut at = 1;
+    while let Some(found) = text.get(at..).and_then(|rest| memchr::memchr(quote, rest)) {
+        let end = at + found;
+        at = end + 1;
+        let escapes = text[1..end].iter().rev().take_while(|byte| **byte == b'\\').count();
+        // As deep in escapes as the opening quote: any deeper one is part of the value.
+        let is_open = escapes > slashes && (slashes > 0 || escapes % 2 == 1);
+        let behind = text[end + 1..].trim_ascii_start();
+        let goes_on = matches!(behind.first(), None | Some(b',' | b'}' | b']' | b')' | b'\\'));
+        if !is_open && (!is_json || goes_on) {
+            return end + 1;
+        }
+    }
+    text.len()
+}
+
+/// Bytes of a value without quotes.
+fn word_len(text: &[u8]) -> usize {
+    let ends = |at: usize| match text[at] {
+        b' ' | b'\t' | b'\r' | b'\n' | b',' | b';' | b'&' | b'<' | b'>' | b')' | b'}' | b']'
+        | b'|' | b'"' => true,
+        // `O'Brien` goes on, `'user=7'` does not.
+        b'\'' | b'`' => text.get(at + 1).is_none_or(|next| !next.is_ascii_alphanumeric()),
+        b'\\' => text.get(at + 1).is_some_and(|next| b"\"'n\\".contains(next)),
+        _ => false,
+    };
+    (0..text.len()).find(|at| ends(*at)).unwrap_or(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_values() {
+        for (text, expected) in [
+            (r#"{"user_id":"u-1","x":"#, &[("user_id", "\"u-1\"")][..]),
+            (r#"{"user_id": "u-1"#, &[("user_id", "\"u-1")]),
+            (r#"{"a":"say "hi" to","n":7.5}"#, &[("a", "\"say \"hi\" to\""), ("n", "7.5")]),
+            (r#"{"a":{"b":[1,"x"#, &[("a", "{\"b\":[1,\"x"), ("b", "[1,\"x")]),
+            (r#"{\"a\": \"u 1\", \"b\":2}"#, &[("a", "\"u 1\\\""), ("b", "2")]),
+            (r#""us\u0065r":1"#, &[(r"us\u0065r", "1")]),
+            ("user_id=77 x", &[("user_id", "77")]),
+            ("--user-id=O'Brien&b='c d' e", &[("user-id", "O'Brien"), ("b", "'c d'")]),
+            ("d['k'] = u'v' # x", &[("k", "'v'")]),
+            ("a.b: true, c:=2", &[("a.b", "true"), ("c", "2")]),
+            ("see http://x/?k=v#f", &[("k", "v#f")]),
+            ("=1 : 2 \"\":3 k=", &[]),
+        ] {
+            let pairs = Pairs::of(text.as_bytes());
+            let found: Vec<_> = pairs
+                .clone()
+                .filter_map(|pair| Some((pair.key, pairs.value(&pair)?)))
+                .map(|(key, value)| (&text[key.0..key.1], &text[value.0..value.1]))
+                .collect();
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(text in "[a-b\"'\\\\:={\\[}\\]() ,é`-]{0,40}") {
+            let pairs = Pairs::of(text.as_bytes());
+            for pair in pairs.clone() {
+                proptest::prop_assert!(pair.key.0 < pair.key.1);
+                if let Some(value) = pairs.value(&pair) {
+                    proptest::prop_assert!(pair.key.1 <= value.0);
+                    proptest::prop_assert!(value.0 < value.1 && value.1 <= text.len());
+                }
+            }
+        }
+    }
+}
