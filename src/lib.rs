@@ -86,6 +86,10 @@
 //! - **No unbounded queue, and none that counts items.** Bytes bound each of them.
 //! - **No `unsafe`, and no panic on input.** `expect("BUG: …")` is for invariants of our own.
 
+// In tests, modules are shared by binaries that each use a part of them: there, and only there,
+// `allow` says what `expect` cannot.
+#![warn(clippy::allow_attributes)]
+
 pub mod admin;
 pub mod cli;
 pub mod config;

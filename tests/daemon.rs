@@ -19,6 +19,7 @@ mod outage;
 #[path = "daemon/real.rs"]
 mod real;
 #[path = "daemon/rig.rs"]
+#[allow(dead_code, reason = "tests to come use more of it")]
 mod rig;
 #[path = "daemon/sampling.rs"]
 mod sampling;
@@ -26,6 +27,7 @@ mod sampling;
 mod shutdown;
 
 #[path = "support/fake_loki.rs"]
+#[allow(dead_code, reason = "shared with the tests of delivery, which use more of it")]
 mod fake_loki;
 #[path = "support/logproto.rs"]
 mod logproto;

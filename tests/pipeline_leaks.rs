@@ -2,7 +2,6 @@
 //! whatever a line is, JSON or not.
 
 #[path = "bench/plan.rs"]
-#[expect(dead_code, reason = "shared with the benchmarks")]
 mod plan;
 #[path = "leaks/run.rs"]
 mod run;
