@@ -4,7 +4,7 @@
 //! sink, and never on behalf of a source that cannot be read again.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::event::chunk::Chunk;
 use crate::event::record::Flags;
@@ -14,7 +14,15 @@ use crate::protect::outputs::Sealed;
 use crate::sources::echo::Echo;
 use crate::sources::{Intake, IntakeClosed};
 use crate::spool::{Spool, Ticket, TierId, WriterGuard};
+use crate::telemetry::RouteCounters;
 
+/// A source that can be read again is paced while even the fastest route of a tier is further behind
+/// than this: a file read faster than its sinks take it would only move from one disk file to
+/// another, to be packed and read back. With two MiB the cursors take batches from memory.
+const PACE_BYTES: i64 = 2 << 20;
+/// The longest that pacing delays one chunk: with dead sinks files are still read at 25 MB/s.
+const PACE_MAX: Duration = Duration::from_millis(20);
+const PACE_STEP: Duration = Duration::from_micros(500);
 /// How long a slab is waited for before the source is told to ask again.
 const SLAB_WAIT: Duration = Duration::from_millis(20);
 
@@ -31,6 +39,8 @@ pub(super) struct Collector {
     /// The last append of each tier.
     tickets: Vec<Option<Ticket>>,
     echo: Option<ProtectedEcho>,
+    /// The routes' counters, by tier.
+    routes: Arc<[Vec<Arc<RouteCounters>>]>,
 }
 
 /// Where protected lines are repeated.
@@ -46,12 +56,25 @@ impl Collector {
         spool: Arc<Spool>,
         pool: Arc<Pool>,
         echo: Option<ProtectedEcho>,
+        routes: Arc<[Vec<Arc<RouteCounters>>]>,
     ) -> Self {
         let n_tiers = plan.tiers.len();
         let mut tickets = Vec::new();
         tickets.resize_with(n_tiers, || None);
         let pipeline = Pipeline::new(plan);
-        Self { pipeline, n_tiers, spool, pool, stream: None, writer: None, tickets, echo }
+        Self { pipeline, n_tiers, spool, pool, stream: None, writer: None, tickets, echo, routes }
+    }
+
+    /// Waits a moment while every route of a tier lags.
+    fn pace(&self) {
+        let lags = |routes: &Vec<Arc<RouteCounters>>| {
+            let fastest = routes.iter().map(|route| route.spooled_bytes.get()).min();
+            fastest.is_some_and(|bytes| bytes > PACE_BYTES)
+        };
+        let until = Instant::now() + PACE_MAX;
+        while self.routes.iter().any(lags) && Instant::now() < until {
+            std::thread::sleep(PACE_STEP);
+        }
     }
 
     fn tiers(&self) -> impl Iterator<Item = TierId> + use<> {
@@ -102,6 +125,7 @@ impl Intake for Collector {
             let pooled = self.pool.take(Duration::ZERO);
             return Some(pooled.unwrap_or_else(|| Slab::with_capacity(self.pool.slab_bytes())));
         }
+        self.pace();
         let is_full = self.tiers().any(|tier| self.spool.must_wait(tier));
         if is_full { None } else { self.pool.take(SLAB_WAIT) }
     }

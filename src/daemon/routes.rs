@@ -41,6 +41,15 @@ pub(super) fn prepare(config: &Config) -> Vec<Prepared> {
     routes
 }
 
+/// The routes' counters, by tier.
+pub(super) fn by_tier(n_tiers: usize, routes: &[Prepared]) -> Arc<[Vec<Arc<RouteCounters>>]> {
+    let of_tier = |tier| {
+        let routes = routes.iter().filter(|route| route.tier_index == tier);
+        routes.map(|route| Arc::clone(&route.counters)).collect()
+    };
+    (0..n_tiers).map(of_tier).collect()
+}
+
 /// Sets one route up.
 pub(super) fn connect(config: &Config, prepared: &Prepared) -> Result<Route, DaemonError> {
     let tier = &config.tiers[prepared.tier_index];

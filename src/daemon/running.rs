@@ -17,7 +17,7 @@ use crate::sources::exec::{self, ChildHandle};
 use crate::sources::pipe::LineOptions;
 use crate::sources::{Context, Ended, Source, SourceError, Stage, Stop, fifo, file, stdin};
 use crate::spool::{self, Backend, RecoveryReport, RouteOptions, Spool, TierId, TierOptions};
-use crate::telemetry::SourceCounters;
+use crate::telemetry::{RouteCounters, SourceCounters};
 use crate::tiers::retention::{self, Retention};
 
 use super::collector::{Collector, ProtectedEcho};
@@ -92,8 +92,13 @@ async fn start(config: &Config) -> Result<Daemon, DaemonError> {
     let mut children = Vec::new();
     let mut child_source = None;
     let mut ready_sources = Vec::new();
-    let feed =
-        Feed { plan, spool: Arc::clone(&spool), pool: Arc::clone(&pool), echo: echo.clone() };
+    let feed = Feed {
+        plan,
+        spool: Arc::clone(&spool),
+        pool: Arc::clone(&pool),
+        echo: echo.clone(),
+        routes: routes::by_tier(config.tiers.len(), &prepared),
+    };
     for (name, source) in &config.sources {
         let counters = Arc::new(SourceCounters::default());
         let context = context(config, name, source, &counters);
@@ -421,6 +426,8 @@ struct Feed {
     spool: Arc<Spool>,
     pool: Arc<Pool>,
     echo: Option<ProtectedEcho>,
+    /// The routes' counters, by tier.
+    routes: Arc<[Vec<Arc<RouteCounters>>]>,
 }
 
 impl Feed {
@@ -432,7 +439,8 @@ impl Feed {
         ended: mpsc::Sender<SourceEnd>,
     ) -> Result<(), DaemonError> {
         let (plan, spool) = (Arc::clone(&self.plan), Arc::clone(&self.spool));
-        let intake = Collector::new(plan, spool, Arc::clone(&self.pool), self.echo.clone());
+        let (pool, routes) = (Arc::clone(&self.pool), Arc::clone(&self.routes));
+        let intake = Collector::new(plan, spool, pool, self.echo.clone(), routes);
         let name = name.to_owned();
         let thread = std::thread::Builder::new().name(format!("source-{name}"));
         thread.stack_size(512 << 10).spawn(move || {
