@@ -1,5 +1,6 @@
 //! The fast path against the slow one on lines of learned shapes with changing values, under a plan
-//! that uses everything: two tiers with policies of their own, rates and keep rules on every kind of
+//! that uses everything: two tiers with policies of their own, rates and keep rules on every kind
+//! of
 //! field, own rules, framed and out-of-order lines, and a resume in the middle of a chunk.
 
 #[path = "leaks/lines.rs"]

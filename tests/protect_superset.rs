@@ -2,7 +2,8 @@
 //! it calls harmless is never looked at again.
 //!
 //! Generators for every detector, each finding alone, inside short and long text, damaged, and in
-//! base64; and plain noise. `SIDEWAKE_SLOW=1` runs ten times as many cases. Failures print the seed.
+//! base64; and plain noise. `SIDEWAKE_SLOW=1` runs ten times as many cases. Failures print the
+//! seed.
 
 #[path = "superset/make.rs"]
 mod make;

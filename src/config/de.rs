@@ -1,7 +1,8 @@
 //! Typed values out of a [`Document`]: a serde `Deserializer` that never gives up.
 //!
 //! Owns the reading of scalars (a number is a number if the type asks for one), struct names with a
-//! meaning ([`TAGGED`], [`SECRET`], [`SECRET_BYTES`]), and the loop that finds *all* errors: serde stops at
+//! meaning ([`TAGGED`], [`SECRET`], [`SECRET_BYTES`]), and the loop that finds *all* errors: serde
+//! stops at
 //! the first one, so [`read`] notes it, skips the smallest entry or item around it, and reads
 //! again. Every field of the config has a default or its absence is an error of its own, so one
 //! wrong value never hides another. Deliberately knows no field: the words of the errors follow

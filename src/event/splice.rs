@@ -64,7 +64,8 @@ impl Splice {
     }
 
     /// Where the span `start..end` of the line lies after [`Self::apply`]: moved, or, when an edit
-    /// covered it exactly or around its quotes, the replacement's text without quotes. `None` when an
+    /// covered it exactly or around its quotes, the replacement's text without quotes. `None` when
+    /// an
     /// edit cut it or took it away, and where a mask or `null` stands in its place.
     #[must_use]
     pub fn moved(&self, start: u32, end: u32) -> Option<(u32, u32)> {

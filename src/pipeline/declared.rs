@@ -2,7 +2,8 @@
 //! `"key": value` that the text shows.
 //!
 //! Fails closed. A value of JSON is replaced by a token of JSON, so that what was JSON in a text
-//! stays so, and a dropped one is `null` there; anywhere else key and value go. Features of which the
+//! stays so, and a dropped one is `null` there; anywhere else key and value go. Features of which
+//! the
 //! tier keeps only some go as a whole: broken text does not show which is which.
 
 use std::ops::Range;

@@ -212,7 +212,8 @@ impl Pipeline {
         self.work.repaired = repaired;
     }
 
-    /// Whether keys and deciding values may stand as they are on every line of the shape: a key with
+    /// Whether keys and deciding values may stand as they are on every line of the shape: a key
+    /// with
     /// escapes has other spellings, and what holds personal data must be edited each time.
     fn shape_is_plain(&mut self, doc: &Doc<'_>, meaning: &Meaning, facts: &[Facts]) -> bool {
         let entities = self.plan.tiers[meaning.tier].policy.detect();

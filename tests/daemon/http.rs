@@ -1,4 +1,5 @@
-//! The admin server as a client sees it: answers, and a strict reading of the Prometheus text format.
+//! The admin server as a client sees it: answers, and a strict reading of the Prometheus text
+//! format.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

@@ -31,7 +31,8 @@ const CANARIES: &[&str] = &[
 
 fn planted(n: usize) -> Vec<String> {
     vec![
-        // A prediction with personal features: hashed, dropped, bucketed, truncated, and not listed.
+        // A prediction with personal features: hashed, dropped, bucketed, truncated, and not
+        // listed.
         format!(
             concat!(
                 r#"{{"event":"prediction_completed","request_id":"c-{n}","user_id":"zelda-canary","#,
@@ -175,49 +176,6 @@ fn assert_joined(place: &Place) {
     for (name, is_there) in [("amount", true), ("birth_date", true), ("secret_feature", false)] {
         assert_eq!(features.contains(name), is_there, "{features}");
     }
-}
-
-#[test]
-fn no_secret_of_a_file_survives() {
-    let loki = Loki::start();
-    loki.fake.will(std::iter::repeat_n(Act::Answer(503, "sick"), 100_000));
-    let config = config(&loki, "logs: { type: file, include: [\"@/model.log\"] }");
-    // Small segments: most of them are sealed, and packed while Loki is away.
-    let mut place = Place::with(&config.replace("/data/spool\"", "/data/spool\", max: 8MiB"));
-    let mut all: Vec<String> = (0..600).flat_map(planted).collect();
-    let past = time::OffsetDateTime::now_utc() - time::Duration::days(10);
-    let past = past.format(&time::format_description::well_known::Rfc3339).expect("printed");
-    all.push(format!(r#"{{"ts":"{past}","event":"late","password":"hunter2-canary"}}"#));
-    place.append("model.log", &text(&all));
-    let mut daemon = place.daemon(&[]);
-    let metrics = daemon.metrics_when("the store has all", |metrics| {
-        let of = |tier| metrics.route("delivered_events_total", tier, "store");
-        of("application_logs") == 600 * 13 + 1 && of("prediction_logs") == 600
-    });
-    metrics.assert_balanced();
-    assert_eq!(metrics.route("delivered_events_total", "application_logs", "loki"), 0);
-    until("a packed segment", || {
-        let files = place.files("data/spool").into_iter();
-        let mut parts = files.filter(|path| path.to_string_lossy().contains("application_logs"));
-        parts.any(|path| {
-            let bytes = fs::read(path).unwrap_or_default();
-            memchr::memmem::find(&bytes, &[0x28, 0xb5, 0x2f, 0xfd]).is_some()
-        })
-    });
-    assert!(assert_clean_files(&place) > 4);
-    assert_clean_words(&daemon);
-    loki.fake.recover();
-    let metrics = daemon.metrics_when("Loki has all", |metrics| {
-        metrics.route("spooled_events", "application_logs", "loki") == 0
-            && metrics.route("spooled_events", "prediction_logs", "loki") == 0
-    });
-    metrics.assert_balanced();
-    assert_eq!(metrics.route("dead_letter_events_total", "application_logs", "loki"), 1);
-    assert_clean_loki(&loki);
-    assert_clean_words(&daemon);
-    daemon.stop();
-    assert_clean_files(&place);
-    assert_joined(&place);
 }
 
 #[test]

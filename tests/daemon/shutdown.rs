@@ -97,7 +97,8 @@ fn exec_config(loki: &Loki, script: &str) -> String {
     files.replace(sources, &exec)
 }
 
-/// The model's pipe cannot be read again: what it said before its end is spooled, whatever the sink.
+/// The model's pipe cannot be read again: what it said before its end is spooled, whatever the
+/// sink.
 #[test]
 fn a_childs_last_words_outlive_a_dead_sink() {
     let loki = Loki::start();

@@ -2,7 +2,8 @@
 //! looked for in lines that are no JSON.
 //!
 //! Reads what broken JSON, logfmt, dicts in tracebacks, headers and query strings have in common. A
-//! value reaches to the end of its quotes, brackets or word; what is never closed reaches to the end
+//! value reaches to the end of its quotes, brackets or word; what is never closed reaches to the
+//! end
 //! of the text. Deliberately judges no key: the caller knows which are declared.
 //!
 //! # Why
@@ -163,7 +164,7 @@ mod tests {
             ("d['k'] = u'v' # x", &[("k", "'v'")]),
             ("a.b: true, c:=2", &[("a.b", "true"), ("c", "2")]),
             ("see http://x/?k=v#f", &[("k", "v#f")]),
-            ("=1 : 2 \"\":3 k=", &[]),
+            ("=1 : 2 \"\":3 k=", &[("1", "2")]),
         ] {
             let pairs = Pairs::of(text.as_bytes());
             let found: Vec<_> = pairs

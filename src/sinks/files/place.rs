@@ -8,7 +8,8 @@
 //! of one batch begin at the same position *with the same event*, and an event's record id is
 //! never given twice; so what begins like the new file is an earlier cut of it and goes once the
 //! new one is in place. What has the same positions but begins with another event comes from
-//! another log (the spool was lost, or lives in memory): it is kept, and the new file gets a number.
+//! another log (the spool was lost, or lives in memory): it is kept, and the new file gets a
+//! number.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
