@@ -184,36 +184,73 @@ mod tests {
 
     use super::*;
 
+    /// A pipe that takes not one byte more: whoever writes to it blocks until it is read.
+    fn full_pipe() -> (OwnedFd, OwnedFd) {
+        let (reader, writer) = rustix::pipe::pipe().expect("pipe");
+        let blocking = rustix::fs::fcntl_getfl(&writer).expect("flags");
+        rustix::fs::fcntl_setfl(&writer, blocking | rustix::fs::OFlags::NONBLOCK).expect("set");
+        while rustix::io::write(&writer, &FILLING).is_ok() {}
+        rustix::fs::fcntl_setfl(&writer, blocking).expect("set");
+        (reader, writer)
+    }
+
+    const FILLING: [u8; 4096] = [b'\n'; 4096];
+
+    /// An echo whose thread is stuck in the write of a first line.
+    fn stuck_echo(bytes_max: usize) -> (OwnedFd, Echo) {
+        let (reader, writer) = full_pipe();
+        let echo = Echo::start(writer, bytes_max).expect("thread");
+        assert!(echo.offer(b"first\n"));
+        let state = echo.0.lock();
+        let stuck = echo
+            .0
+            .changed
+            .wait_timeout_while(state, Duration::from_secs(60), |state| !state.is_writing);
+        assert!(stuck.expect("unpoisoned").0.is_writing, "the thread never began");
+        (reader, echo)
+    }
+
+    /// What is in the pipe until its last writer goes, without what filled it.
+    fn lines(reader: OwnedFd) -> Vec<String> {
+        let lines = BufReader::new(std::fs::File::from(reader)).lines();
+        lines.map_while(Result::ok).filter(|line| !line.is_empty()).collect()
+    }
+
     /// A reader that reads nothing costs the offerer nothing; what it gets later are whole lines.
     #[test]
     fn a_blocked_reader_blocks_nobody() {
-        let (reader, writer) = rustix::pipe::pipe().expect("pipe");
-        let echo = Echo::start(writer, 1000).expect("thread");
+        let (reader, echo) = stuck_echo(1000);
         let n_lines = 20_000;
-        let mut n_taken = 0;
+        let mut n_taken = 1;
         for n in 0..n_lines {
             n_taken += usize::from(echo.offer(format!("{{\"line\":{n:08}}}\n").as_bytes()));
         }
-        assert!(n_taken < n_lines && echo.dropped_bytes() > 0);
-        let lines: Vec<_> =
-            BufReader::new(std::fs::File::from(reader)).lines().map_while(Result::ok).collect();
-        assert_eq!(lines.len(), n_taken);
-        assert!(lines.iter().all(|line| line.len() == "{\"line\":00000000}".len()));
-        assert!(echo.close(Duration::from_secs(10)));
+        assert_eq!(n_taken, 1 + 1000 / 18, "the buffer, full of whole lines");
+        assert_eq!(echo.dropped_bytes(), (n_lines + 1 - n_taken) as u64 * 18);
+        let reading = std::thread::spawn(|| lines(reader));
+        assert!(echo.close(Duration::from_secs(60)));
         assert!(!echo.offer(b"late\n"));
+        let lines = reading.join().expect("read to the end");
+        assert_eq!(lines.len(), n_taken);
+        assert!(lines[1..].iter().all(|line| line.len() == "{\"line\":00000000}".len()));
+    }
+
+    /// The end of the process is not held up by a reader that reads nothing.
+    #[test]
+    fn closing_gives_up_on_a_blocked_reader() {
+        let (_reader, echo) = stuck_echo(1000);
+        assert!(!echo.close(Duration::ZERO));
     }
 
     /// Dropping cuts at lines even when the offers do not.
     #[test]
     fn drops_whole_lines() {
-        let (reader, writer) = rustix::pipe::pipe().expect("pipe");
-        let echo = Echo::start(writer, 8).expect("thread");
-        // More than pipe and buffer hold: the thread is stuck from here on.
-        while echo.offer(b"aaaaaa\n") {}
+        let (reader, echo) = stuck_echo(8);
+        assert!(echo.offer(b"aaaaaa\n"));
         assert!(!echo.offer(b"bb"), "the buffer has one byte left");
-        assert!(!echo.offer(b"bb\n"));
+        assert!(!echo.offer(b"b\n"), "the rest of a line that was dropped");
         drop(reader);
-        assert!(!echo.close(Duration::from_secs(10)), "the reader has gone");
+        assert!(!echo.close(Duration::from_secs(60)), "the reader has gone");
         assert!(!echo.offer(b"c\n"));
     }
 }
