@@ -30,6 +30,7 @@ mod encode;
 mod judge;
 mod labels;
 mod metadata;
+mod pack;
 mod wire;
 
 #[cfg(test)]

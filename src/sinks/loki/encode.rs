@@ -7,9 +7,9 @@
 //! Timestamp         1 seconds    2 nanos
 //! LabelPairAdapter  1 name       2 value
 //! ```
-//! Each stream has a buffer that begins with [`HEADROOM`] bytes: at the end the stream's own tag
-//! and length are written right-aligned into them, so that a body of one stream (the usual case) is
-//! never copied before it is packed. An entry's length is computed before it is written.
+//! A stream's entries are packed while they are written ([`super::pack`]); its tag, its length and
+//! its labels are put in front of them at the end. An entry's length is computed before it is
+//! written.
 //!
 //! # Why
 //! Snappy is the largest cost of the whole path (300 ns of 370 a record), so nothing else may add
@@ -20,15 +20,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::labels::{StreamKind, label_string, pod};
 use super::metadata::{FixedPairs, OwnPairs};
-use super::wire::{VARINT_MAX, literal_block, push_field, put_varint, varint_len};
-use super::{Compression, Options, SCRATCHES_MAX};
+use super::pack::{Packer, Press};
+use super::wire::{VARINT_MAX, push_field, push_literal, push_varint, put_varint, varint_len};
+use super::{Options, SCRATCHES_MAX};
 use crate::event::batch::Batch;
 use crate::event::origin::Origin;
 use crate::event::record::{Flags, Record};
 use crate::sinks::{Body, Encoder, LogRange, Refused};
 
-/// Room for a stream's tag and length.
-const HEADROOM: usize = 1 + VARINT_MAX;
+/// Bytes of a tag and a length, of a stream or of a literal.
+const HEAD_MAX: usize = 1 + VARINT_MAX;
 const TAG_STREAM: u8 = 0x0a;
 const TAG_LABELS: u8 = 0x0a;
 const TAG_ENTRY: u8 = 0x12;
@@ -38,35 +39,11 @@ const TAG_NANOS: u8 = 0x10;
 const TAG_LINE: u8 = 0x12;
 /// Tags and varints in front of a line: entry, timestamp with two fields, line.
 const ENTRY_HEAD_MAX: usize = 5 + 5 * VARINT_MAX;
-/// Buffers that grew beyond this are not kept for the next body.
-const KEPT_BYTES_MAX: usize = 4 << 20;
-
 /// Buffers that outlive a body.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Scratch {
-    raw: Vec<u8>,
-    /// Never shortened: snappy wants initialised room, and zeroing it anew costs as much as a copy.
-    packed: Vec<u8>,
-    snappy: snap::raw::Encoder,
-}
-
-impl Default for Scratch {
-    fn default() -> Self {
-        Self { raw: Vec::new(), packed: Vec::new(), snappy: snap::raw::Encoder::new() }
-    }
-}
-
-impl Scratch {
-    fn pack(&mut self, raw: &[u8]) -> Result<Vec<u8>, String> {
-        let room = snap::raw::max_compress_len(raw.len());
-        if self.packed.len() < room {
-            self.packed.resize(room, 0);
-        }
-        let packed = self.snappy.compress(raw, &mut self.packed);
-        let len = packed.map_err(|error| format!("cannot pack: {error}"))?;
-        // An exact copy: bodies wait in flight, the room of the worst case must not wait with them.
-        Ok(self.packed[..len].to_vec())
-    }
+    press: Press,
+    packer: Packer,
 }
 
 /// Entries of one label set.
@@ -75,8 +52,9 @@ struct Stream {
     origin: Arc<Origin>,
     kind: StreamKind,
     fixed: FixedPairs,
-    /// Headroom, labels, entries.
-    bytes: Vec<u8>,
+    /// The labels' field.
+    labels: Vec<u8>,
+    entries: Packer,
 }
 
 /// See the module.
@@ -84,7 +62,7 @@ struct Stream {
 pub(super) struct PushEncoder {
     options: Arc<Options>,
     scratches: Arc<Mutex<Vec<Scratch>>>,
-    /// The first stream's buffer comes from here, and so does the room to pack it.
+    /// The first stream's buffers come from here.
     scratch: Scratch,
     /// Entries before this go to the backlog stream.
     backlog_before_ns: i64,
@@ -118,14 +96,13 @@ impl PushEncoder {
         if let Some(found) = self.streams.iter().position(same) {
             return found;
         }
-        let mut bytes = std::mem::take(&mut self.scratch.raw);
-        bytes.clear();
-        bytes.resize(HEADROOM, 0);
-        let labels = label_string(origin, kind, &self.options.tier, &self.options.labels);
-        push_field(&mut bytes, TAG_LABELS, labels.as_bytes());
-        self.len += bytes.len();
+        let entries = std::mem::take(&mut self.scratch.packer);
+        let text = label_string(origin, kind, &self.options.tier, &self.options.labels);
+        let mut labels = Vec::with_capacity(text.len() + HEAD_MAX);
+        push_field(&mut labels, TAG_LABELS, text.as_bytes());
+        self.len += labels.len() + HEAD_MAX;
         let fixed = FixedPairs::new(if kind.backlog { "" } else { pod(origin).unwrap_or("") });
-        self.streams.push(Stream { origin: Arc::clone(origin), kind, fixed, bytes });
+        self.streams.push(Stream { origin: Arc::clone(origin), kind, fixed, labels, entries });
         self.streams.len() - 1
     }
 }
@@ -152,12 +129,13 @@ impl Encoder for PushEncoder {
                 None => *found[slot].insert(self.stream(&batch.origin, kind)),
             };
             let stream = &mut self.streams[stream];
-            let before = stream.bytes.len();
+            let before = stream.entries.len();
             match text.line(record) {
                 Ok(line) => push_entry(stream, record, line),
                 Err(bytes) => push_entry(stream, record, &String::from_utf8_lossy(bytes)),
             }
-            self.len += stream.bytes.len() - before;
+            self.len += stream.entries.len() - before;
+            stream.entries.settle(&mut self.scratch.press, self.options.compression);
         }
         refused
     }
@@ -167,36 +145,43 @@ impl Encoder for PushEncoder {
     }
 
     fn finish(self: Box<Self>, _range: LogRange, body: &mut Body) -> Result<(), String> {
-        let Self { options, scratches, mut scratch, streams, .. } = *self;
-        let mut streams = streams.into_iter().map(|stream| stream.bytes);
+        let Self { options, scratches, mut scratch, mut streams, .. } = *self;
         // An empty request would be refused (422); `deliver` never finishes an empty body.
-        let mut raw = streams.next().ok_or("no entries")?;
-        let start = put_stream_head(&mut raw);
-        for mut bytes in streams {
-            let start = put_stream_head(&mut bytes);
-            raw.extend_from_slice(&bytes[start..]);
+        if streams.is_empty() {
+            return Err("no entries".to_owned());
         }
-        body.bytes = match options.compression {
-            Compression::Snappy => scratch.pack(&raw[start..])?,
-            Compression::None => literal_block(&raw[start..]),
-        };
+        let heads: Vec<Vec<u8>> = streams.iter().map(Stream::head).collect();
+        let len = |(stream, head): (&Stream, &Vec<u8>)| head.len() + stream.entries.len();
+        let raw_len: usize = streams.iter().zip(&heads).map(len).sum();
+        let room =
+            |(stream, head): (&Stream, &Vec<u8>)| head.len() + stream.entries.packed_len_max();
+        // Exactly what is needed: bodies wait in flight.
+        let room: usize = streams.iter().zip(&heads).map(room).sum();
+        body.bytes.reserve_exact(room + HEAD_MAX * (1 + streams.len()));
+        push_varint(&mut body.bytes, raw_len as u64);
+        for (stream, head) in streams.iter_mut().zip(&heads) {
+            push_literal(&mut body.bytes, head);
+            stream.entries.finish(&mut scratch.press, options.compression, &mut body.bytes);
+        }
         body.headers.insert("Content-Type", "application/x-protobuf".to_owned());
-        scratch.raw = raw;
+        scratch.packer = streams.swap_remove(0).entries;
+        scratch.packer.clear();
         let mut pool = scratches.lock().unwrap_or_else(PoisonError::into_inner);
-        if pool.len() < SCRATCHES_MAX && scratch.raw.capacity() <= KEPT_BYTES_MAX {
+        if pool.len() < SCRATCHES_MAX && scratch.packer.is_small() {
             pool.push(scratch);
         }
         Ok(())
     }
 }
 
-/// Writes tag and length of the stream in `bytes` into its headroom; returns where they begin.
-fn put_stream_head(bytes: &mut [u8]) -> usize {
-    let len = (bytes.len() - HEADROOM) as u64;
-    let start = HEADROOM - 1 - varint_len(len);
-    bytes[start] = TAG_STREAM;
-    put_varint(&mut bytes[start + 1..], len);
-    start
+impl Stream {
+    /// What stands in front of its entries: tag, length, labels.
+    fn head(&self) -> Vec<u8> {
+        let mut head = vec![TAG_STREAM];
+        push_varint(&mut head, (self.labels.len() + self.entries.len()) as u64);
+        head.extend_from_slice(&self.labels);
+        head
+    }
 }
 
 #[inline]
@@ -224,11 +209,12 @@ fn push_entry(stream: &mut Stream, record: &Record, line: &str) {
         put(TAG_NANOS, nanos);
     }
     put(TAG_LINE, line.len() as u64);
-    stream.bytes.reserve(ENTRY_HEAD_MAX + len);
-    stream.bytes.extend_from_slice(&head[..at]);
-    stream.bytes.extend_from_slice(line.as_bytes());
-    stream.bytes.extend_from_slice(fixed);
-    own.push(&mut stream.bytes);
+    let out = stream.entries.out();
+    out.reserve(ENTRY_HEAD_MAX + len);
+    out.extend_from_slice(&head[..at]);
+    out.extend_from_slice(line.as_bytes());
+    out.extend_from_slice(fixed);
+    own.push(out);
 }
 
 /// The bytes of a run of records, checked for UTF-8 in one go: per line it costs twice as much.

@@ -42,17 +42,13 @@ pub(super) fn push_field(out: &mut Vec<u8>, tag: u8, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-/// A snappy block that only holds literals: legal for every decoder, and a plain copy.
-pub(super) fn literal_block(raw: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(raw.len() + VARINT_MAX + 5);
-    push_varint(&mut out, raw.len() as u64);
-    if !raw.is_empty() {
-        // Tag 63 << 2: a literal whose length minus one follows in four bytes.
-        out.push(63 << 2);
-        out.extend_from_slice(&(raw.len() as u32 - 1).to_le_bytes());
-        out.extend_from_slice(raw);
-    }
-    out
+/// Appends `raw` as one literal of a snappy block: legal for every decoder, and a plain copy.
+pub(super) fn push_literal(out: &mut Vec<u8>, raw: &[u8]) {
+    let Some(last) = raw.len().checked_sub(1) else { return };
+    // The tag says in how many bytes its length minus one follows: 63 stands for four.
+    out.push(63 << 2);
+    out.extend_from_slice(&(last as u32).to_le_bytes());
+    out.extend_from_slice(raw);
 }
 
 #[cfg(test)]
@@ -72,9 +68,11 @@ mod tests {
     }
 
     #[test]
-    fn literal_blocks_decode() {
+    fn literals_decode() {
         for raw in [vec![], vec![7], vec![b'x'; 100_000]] {
-            let block = literal_block(&raw);
+            let mut block = Vec::new();
+            push_varint(&mut block, raw.len() as u64);
+            push_literal(&mut block, &raw);
             assert_eq!(snap::raw::Decoder::new().decompress_vec(&block).expect("sound"), raw);
         }
     }
