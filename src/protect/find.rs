@@ -29,6 +29,7 @@ mod token;
 
 use super::context::KeyHint;
 use super::entity::{Entity, EntitySet};
+use crate::event::json::block::{Block, Native};
 
 /// Something found: a range of bytes and what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,12 +120,12 @@ pub(super) fn is_whole_number(text: &[u8], set: EntitySet, hint: KeyHint) -> boo
 }
 
 /// What one pass over a text saw.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     bits: u8,
     pub(super) n_digits: u32,
-    /// Length of the longest run of base64 characters.
-    pub(super) base64_run: u32,
+    /// [`BASE64_MIN`] base64 characters stand in a row somewhere.
+    pub(super) has_base64: bool,
 }
 
 impl Seen {
@@ -141,17 +142,44 @@ impl Seen {
     pub(super) const HIGH: u8 = 1 << 7;
 
     pub(super) fn of(text: &[u8]) -> Self {
-        let (mut bits, mut n_digits, mut run, mut base64_run) = (0u16, 0u32, 0u32, 0u32);
-        for &byte in text {
-            let class = CLASS[usize::from(byte)];
-            bits |= class;
-            n_digits += u32::from(class >> DIGIT_SHIFT);
-            // All ones within a run, zero outside: no branch on the text.
-            let inside = u32::from((class & BASE64) >> BASE64_SHIFT).wrapping_neg();
-            run = (run + 1) & inside;
-            base64_run = base64_run.max(run);
+        Self::by::<Native>(text)
+    }
+
+    /// Sixty-four bytes at a time; zeros stand in for what is missing of the last ones.
+    fn by<B: Block>(text: &[u8]) -> Self {
+        let mut seen = Self::default();
+        let mut last_words = 0u64;
+        let (whole, rest) = text.as_chunks::<64>();
+        let mut padded = [0u8; 64];
+        padded[..rest.len()].copy_from_slice(rest);
+        let rest = (!rest.is_empty()).then_some(&padded);
+        for chunk in whole.iter().chain(rest) {
+            let mut words = 0u64;
+            let mut digits = 0u64;
+            for (place, bytes) in chunk.as_chunks::<16>().0.iter().enumerate() {
+                let block = B::load(bytes);
+                let digit = block.range(b'0', b'9');
+                let (dash, colon) = (block.eq(b'-'), block.eq(b':'));
+                let word = digit | dash | block.alpha() | block.any4(*b"+/__");
+                words |= u64::from(word) << (16 * place);
+                digits |= u64::from(digit) << (16 * place);
+                let backslash = block.eq(b'\\');
+                let high = block.special() & !backslash & !block.range(0, 0x1f);
+                let bit = |mask: u16, bit: u8| if mask == 0 { 0 } else { bit };
+                seen.bits |= bit(block.eq(b'@'), Self::AT)
+                    | bit(colon, Self::COLON)
+                    | bit(block.eq(b'.'), Self::DOT)
+                    | bit(dash, Self::DASH)
+                    | bit(colon | block.eq(b'='), Self::ASSIGN)
+                    | bit(backslash, Self::BACKSLASH)
+                    | bit(block.eq(b'%'), Self::PERCENT)
+                    | bit(high | block.eq(ESCAPE), Self::HIGH);
+            }
+            seen.n_digits += digits.count_ones();
+            seen.has_base64 |= has_run(last_words, words);
+            last_words = words;
         }
-        Self { bits: bits as u8, n_digits, base64_run }
+        seen
     }
 
     pub(super) fn has(self, bit: u8) -> bool {
@@ -161,34 +189,18 @@ impl Seen {
 
 /// What terminals' colour codes begin with.
 const ESCAPE: u8 = 0x1B;
-const BASE64_SHIFT: u16 = 8;
-const BASE64: u16 = 1 << BASE64_SHIFT;
-const DIGIT_SHIFT: u16 = 9;
+/// Runs of base64 characters from this length on are decoded: the shortest address has nine bytes.
+pub const BASE64_MIN: usize = 12;
 
-/// The bits of [`Seen`], and above them "base64 character" and "digit".
-const CLASS: [u16; 256] = {
-    let mut table = [0u16; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let c = byte as u8;
-        let seen = match c {
-            b'@' => Seen::AT,
-            b':' => Seen::COLON | Seen::ASSIGN,
-            b'=' => Seen::ASSIGN,
-            b'.' => Seen::DOT,
-            b'-' => Seen::DASH,
-            b'\\' => Seen::BACKSLASH,
-            b'%' => Seen::PERCENT,
-            ESCAPE | 128.. => Seen::HIGH,
-            _ => 0,
-        };
-        let base64 = c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/' | b'-' | b'_');
-        let digit = (c.is_ascii_digit() as u16) << DIGIT_SHIFT;
-        table[byte] = seen as u16 | (base64 as u16) << BASE64_SHIFT | digit;
-        byte += 1;
+/// Whether [`BASE64_MIN`] set bits stand in a row, the last of them in `bits`.
+fn has_run(before: u64, bits: u64) -> bool {
+    const LATER: usize = BASE64_MIN - 1;
+    let mut runs = u128::from(bits) << LATER | u128::from(before >> (64 - LATER));
+    for shift in [1, 2, 4, BASE64_MIN - 8] {
+        runs &= runs >> shift;
     }
-    table
-};
+    runs != 0
+}
 
 /// The character that ends before `end`: its first byte's position, and itself where it is valid.
 fn char_before(text: &[u8], end: usize) -> Option<(usize, Option<char>)> {

@@ -26,11 +26,10 @@ use std::borrow::Cow;
 
 use super::context::KeyHint;
 use super::entity::{Entity, EntitySet};
+pub use super::find::BASE64_MIN;
 use super::find::{self, Hit, Seen};
 use spelling::Spelling;
 
-/// Runs of base64 characters from this length on are decoded: the shortest address has nine bytes.
-pub const BASE64_MIN: usize = 12;
 /// Passes over one value: a string's own escapes, three levels of JSON inside, percent twice,
 /// folds.
 const PASSES_MAX: usize = 14;
@@ -180,7 +179,7 @@ fn base64_words(
     scratch: &mut Scratch,
     hits: &mut Vec<Hit>,
 ) {
-    if (seen.base64_run as usize) < BASE64_MIN || search.depth == BASE64_DEPTH_MAX {
+    if !seen.has_base64 || search.depth == BASE64_DEPTH_MAX {
         return;
     }
     let deeper = Search { depth: search.depth + 1, ..search };

@@ -3,7 +3,7 @@
 //! ```text
 //! cargo bench                      all runs, a minute or two
 //! cargo bench -- seeds --runs 5    one corpus, more runs
-//! cargo bench -- middle            the middle alone, without a daemon
+//! cargo bench -- middle [full]     the middle alone, without a daemon
 //! ```
 //! Each run is a process of its own: the daemon (this binary again, with an allocator that counts)
 //! reads a complete file and ships it to a receiver in the parent, which only counts; the run is
@@ -74,8 +74,8 @@ fn main() {
     {
         return daemon::child(Path::new(config), Path::new(input));
     }
-    if args.iter().any(|arg| arg == "middle") {
-        return middle_alone();
+    if let Some(place) = args.iter().position(|arg| arg == "middle") {
+        return middle_alone(args.get(place + 1).map(String::as_str));
     }
     let value = |name: &str| args.iter().position(|arg| arg == name).and_then(|i| args.get(i + 1));
     let runs = value("--runs").and_then(|n| n.parse().ok()).unwrap_or(3);
@@ -125,14 +125,12 @@ fn run_case(case: &Case, n: u64, runs: usize) {
 }
 
 /// The middle alone, per corpus and protection.
-fn middle_alone() {
+fn middle_alone(only: Option<&str>) {
     let n = 200_000;
-    let corpora: [(&str, Vec<u8>); 3] = [
-        ("seeds", corpus::seeds(n)),
-        ("full", corpus::full(n)),
-        ("hostile", corpus::hostile(n / 2)),
-    ];
-    for (name, data) in corpora {
+    let corpora: [(&str, fn(u64) -> Vec<u8>); 3] =
+        [("seeds", corpus::seeds), ("full", corpus::full), ("hostile", corpus::hostile)];
+    for (name, make) in corpora.into_iter().filter(|(name, _)| only.is_none_or(|it| it == *name)) {
+        let data = make(if name == "hostile" { n / 2 } else { n });
         for (label, protection, rate) in [
             ("no protection", Protection::Off, 1.0),
             ("detectors", Protection::Detectors, 1.0),

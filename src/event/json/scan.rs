@@ -59,7 +59,7 @@ pub fn string_end<B: Block>(
             return Err(NotJson);
         }
         if special & (first & first.wrapping_neg()) != 0 {
-            return special_string_end(bytes, start, place, end).map(|at| (at, true));
+            return special_string_end::<B>(bytes, start, place, end).map(|at| (at, true));
         }
         return Ok((place, false));
     }
@@ -67,8 +67,8 @@ pub fn string_end<B: Block>(
 }
 
 /// Continues [`string_end`] at the first byte that is not plain.
-#[cold]
-fn special_string_end(
+#[inline(never)]
+fn special_string_end<B: Block>(
     bytes: &[u8],
     start: usize,
     mut at: usize,
@@ -87,7 +87,10 @@ fn special_string_end(
                 is_ascii = false;
                 at += 1;
             }
-            _ => at += 1,
+            _ => {
+                let block = B::load(&load16(bytes, at));
+                at += ((block.eq(b'"') | block.special()).trailing_zeros() as usize).min(16);
+            }
         }
     }
     let inside = bytes.get(start..at).ok_or(NotJson)?;

@@ -3,13 +3,26 @@
 //! Necessary condition: `-----BEGIN ` or `-----END `; inside of an open block ([`Block`]) every
 //! line.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::Hit;
 use crate::protect::entity::Entity;
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
 
+/// What either mark begins with; most texts have none, and finding that out must cost little.
+fn has_dashes(text: &[u8]) -> bool {
+    static DASHES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("-----"));
+    DASHES.find(text).is_some()
+}
+
 pub(super) fn find(text: &[u8], hits: &mut Vec<Hit>) {
+    if !has_dashes(text) {
+        return;
+    }
     let mut floor = 0;
     while let Some((start, end)) = next(text, floor) {
         hits.push(Hit::new(start, end, Entity::Pem));
@@ -47,6 +60,9 @@ impl Block {
     /// Only what could be a body is taken, so that a beginning that is cut off costs no log.
     pub fn line(&mut self, text: &[u8]) -> Option<(usize, usize)> {
         let inside = self.lines_left > 0;
+        if !inside && !has_dashes(text) {
+            return None;
+        }
         let begin = memchr::memmem::rfind(text, BEGIN);
         let end = memchr::memmem::rfind(text, END);
         if begin > end {

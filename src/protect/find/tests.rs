@@ -1,6 +1,7 @@
 //! Each detector on what it must find and on what it must leave alone.
 
 use super::*;
+use crate::event::json::block::Swar;
 
 /// What `find` sees in `text`, as `entity:text`.
 fn found(text: &str, hint: KeyHint) -> Vec<String> {
@@ -484,6 +485,55 @@ proptest::proptest! {
         for hit in hits {
             proptest::prop_assert!(hit.start < hit.end && hit.end as usize <= text.len());
             proptest::prop_assert!(text.is_char_boundary(hit.start as usize));
+        }
+    }
+}
+
+/// One pass in blocks sees what a look at each byte sees, wherever it stands.
+#[test]
+fn seen_is_what_is_there() {
+    fn plainly(text: &[u8]) -> Seen {
+        let mut seen = Seen::default();
+        let mut run = 0;
+        for byte in text {
+            seen.bits |= match byte {
+                b'@' => Seen::AT,
+                b':' => Seen::COLON | Seen::ASSIGN,
+                b'=' => Seen::ASSIGN,
+                b'.' => Seen::DOT,
+                b'-' => Seen::DASH,
+                b'\\' => Seen::BACKSLASH,
+                b'%' => Seen::PERCENT,
+                0x1b | 0x80.. => Seen::HIGH,
+                _ => 0,
+            };
+            seen.n_digits += u32::from(byte.is_ascii_digit());
+            let inside = byte.is_ascii_alphanumeric() || b"+/-_".contains(byte);
+            run = if inside { run + 1 } else { 0 };
+            seen.has_base64 |= run >= BASE64_MIN;
+        }
+        seen
+    }
+    for byte in 0..=255u8 {
+        for filler in [b' ', 0, b'a', 0x1f] {
+            for len in [0usize, 1, 11, 12, 13, 15, 16, 17, 63, 64, 65, 75, 76, 128, 140] {
+                for place in [0, len / 2, len.saturating_sub(12), len.saturating_sub(1)] {
+                    let mut text = vec![filler; len];
+                    if let Some(slot) = text.get_mut(place) {
+                        *slot = byte;
+                    }
+                    let wanted = plainly(&text);
+                    assert_eq!(Seen::by::<Swar>(&text), wanted, "{}", text.escape_ascii());
+                    assert_eq!(Seen::of(&text), wanted, "{}", text.escape_ascii());
+                }
+            }
+        }
+    }
+    for from in 0..140 {
+        for n in [11, 12, 13] {
+            let mut text = [b' '; 160];
+            text[from..from + n].fill(b'x');
+            assert_eq!(Seen::of(&text).has_base64, n >= BASE64_MIN, "{n} at {from}");
         }
     }
 }

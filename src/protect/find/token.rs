@@ -4,6 +4,8 @@
 //! `basic` in any case.
 
 use super::Hit;
+use crate::event::json::block::{Block, Native};
+use crate::event::json::scan::load16;
 use crate::protect::entity::{Entity, EntitySet};
 
 /// What a key's characters are.
@@ -30,21 +32,20 @@ const PREFIXES: [(&[u8], usize, Alphabet); 56] = {
     use Alphabet::{Dotted, Hex, Mixed, Path, Upper, Url};
     [
         (b"AKIA", 16, Upper), (b"ASIA", 16, Upper), (b"ABIA", 16, Upper), (b"ACCA", 16, Upper),
-        (b"ghp_", 30, Url), (b"gho_", 30, Url), (b"ghu_", 30, Url), (b"ghs_", 30, Url),
-        (b"ghr_", 30, Url), (b"github_pat_", 22, Url), (b"glpat-", 16, Url), (b"gldt-", 16, Url),
-        (b"glrt-", 16, Url), (b"xoxb-", 10, Url), (b"xoxp-", 10, Url), (b"xoxa-", 10, Url),
-        (b"xoxr-", 10, Url), (b"xoxs-", 10, Url), (b"xoxe-", 10, Url), (b"xoxe.", 10, Dotted),
-        (b"xapp-", 10, Url), (b"hooks.slack.com/services/", 20, Path), (b"AIza", 30, Url),
-        (b"ya29.", 20, Dotted), (b"GOCSPX-", 20, Url), (b"sk_live_", 16, Url),
-        (b"sk_test_", 16, Url), (b"rk_live_", 16, Url), (b"rk_test_", 16, Url),
-        (b"whsec_", 20, Url), (b"sk-proj-", 20, Url), (b"sk-ant-", 20, Url), (b"sk-or-", 20, Url),
-        (b"sk-", 20, Mixed), (b"hf_", 30, Url), (b"npm_", 30, Url), (b"pypi-AgEI", 20, Url),
-        (b"dop_v1_", 40, Hex), (b"SG.", 40, Dotted), (b"shpat_", 30, Hex), (b"shpss_", 30, Hex),
-        (b"sq0atp-", 20, Url), (b"sq0csp-", 20, Url), (b"EAACEdEose0cBA", 10, Url),
-        (b"dckr_pat_", 20, Url), (b"lin_api_", 30, Url), (b"glsa_", 30, Url), (b"dapi", 32, Hex),
-        (b"nvapi-", 30, Url), (b"r8_", 30, Url), (b"gsk_", 40, Url), (b"pplx-", 40, Url),
-        (b"xai-", 40, Url), (b"ATATT3", 40, Url), (b"AGE-SECRET-KEY-1", 40, Upper),
-        (b"sntrys_", 40, Url),
+        (b"AIza", 30, Url), (b"ATATT3", 40, Url), (b"AGE-SECRET-KEY-1", 40, Upper),
+        (b"EAACEdEose0cBA", 10, Url), (b"GOCSPX-", 20, Url), (b"SG.", 40, Dotted),
+        (b"dop_v1_", 40, Hex), (b"dckr_pat_", 20, Url), (b"dapi", 32, Hex), (b"ghp_", 30, Url),
+        (b"gho_", 30, Url), (b"ghu_", 30, Url), (b"ghs_", 30, Url), (b"ghr_", 30, Url),
+        (b"github_pat_", 22, Url), (b"glpat-", 16, Url), (b"gldt-", 16, Url), (b"glrt-", 16, Url),
+        (b"glsa_", 30, Url), (b"gsk_", 40, Url), (b"hooks.slack.com/services/", 20, Path),
+        (b"hf_", 30, Url), (b"lin_api_", 30, Url), (b"npm_", 30, Url), (b"nvapi-", 30, Url),
+        (b"pypi-AgEI", 20, Url), (b"pplx-", 40, Url), (b"rk_live_", 16, Url),
+        (b"rk_test_", 16, Url), (b"r8_", 30, Url), (b"sk_live_", 16, Url), (b"sk_test_", 16, Url),
+        (b"sk-proj-", 20, Url), (b"sk-ant-", 20, Url), (b"sk-or-", 20, Url), (b"sk-", 20, Mixed),
+        (b"shpat_", 30, Hex), (b"shpss_", 30, Hex), (b"sq0atp-", 20, Url), (b"sq0csp-", 20, Url),
+        (b"sntrys_", 40, Url), (b"whsec_", 20, Url), (b"xoxb-", 10, Url), (b"xoxp-", 10, Url),
+        (b"xoxa-", 10, Url), (b"xoxr-", 10, Url), (b"xoxs-", 10, Url), (b"xoxe-", 10, Url),
+        (b"xoxe.", 10, Dotted), (b"xapp-", 10, Url), (b"xai-", 40, Url), (b"ya29.", 20, Dotted),
     ]
 };
 
@@ -67,32 +68,62 @@ const FIRST: [u32; 256] = {
     table
 };
 
+/// For each first byte the prefixes that begin with it: the first one, and behind the last one.
+const BY_FIRST: [(u8, u8); 256] = {
+    let mut table = [(0u8, 0u8); 256];
+    let mut i = 0;
+    while i < PREFIXES.len() {
+        let first = PREFIXES[i].0[0] as usize;
+        if i > 0 {
+            assert!(PREFIXES[i - 1].0[0] as usize <= first, "BUG: prefixes in the order of bytes");
+        }
+        let from = if table[first].1 == 0 { i as u8 } else { table[first].0 };
+        table[first] = (from, i as u8 + 1);
+        i += 1;
+    }
+    table
+};
+
 fn may_begin(rest: &[u8]) -> bool {
     rest.len() > 1 && FIRST[usize::from(rest[0])] >> (rest[1] & 31) & 1 != 0
 }
 
 pub(super) fn find(text: &[u8], set: EntitySet, hits: &mut Vec<Hit>) {
     // Behind an `eyJ` that is no token the same run of characters is not looked at again.
-    let (mut i, mut inside, mut no_jwt_before) = (0, false, 0);
-    while i < text.len() {
-        let starts = !inside && may_begin(&text[i..]);
-        if starts
-            && text[i..].starts_with(b"eyJ")
-            && i >= no_jwt_before
-            && jwt(&text[i..]).is_none()
-        {
-            no_jwt_before = i + run(&text[i..], is_url);
-        }
-        let starts = starts && (text[i] != b'e' || i >= no_jwt_before);
-        if let Some(hit) = starts.then(|| at(text, i)).flatten().filter(|hit| set.has(hit.entity)) {
-            i = hit.end as usize;
-            inside = false;
-            hits.push(hit);
+    let (mut from, mut is_inside, mut no_jwt_before) = (0, false, 0);
+    while let Some(i) = word_start::<Native>(text, from, is_inside) {
+        (from, is_inside) = (i + 1, true);
+        if !may_begin(&text[i..]) {
             continue;
         }
-        inside = text[i].is_ascii_alphanumeric();
-        i += 1;
+        if text[i..].starts_with(b"eyJ") && i >= no_jwt_before && jwt(&text[i..]).is_none() {
+            no_jwt_before = i + run(&text[i..], is_url);
+        }
+        if text[i] == b'e' && i < no_jwt_before {
+            continue;
+        }
+        if let Some(hit) = at(text, i).filter(|hit| set.has(hit.entity)) {
+            (from, is_inside) = (hit.end as usize, false);
+            hits.push(hit);
+        }
     }
+}
+
+/// The first letter or digit from `from` on with none before it; `is_inside` says that one stands
+/// before `from`.
+fn word_start<B: Block>(text: &[u8], mut from: usize, is_inside: bool) -> Option<usize> {
+    let mut before = u16::from(is_inside);
+    while from < text.len() {
+        let block = B::load(&load16(text, from));
+        let words = block.alpha() | block.range(b'0', b'9');
+        let starts = words & !(words << 1 | before);
+        if starts != 0 {
+            return Some(from + starts.trailing_zeros() as usize);
+        }
+        before = words >> 15;
+        from += 16;
+    }
+    None
 }
 
 fn at(text: &[u8], i: usize) -> Option<Hit> {
@@ -137,7 +168,8 @@ fn jwt(rest: &[u8]) -> Option<usize> {
 }
 
 fn key(rest: &[u8]) -> Option<usize> {
-    PREFIXES.iter().find_map(|(prefix, least, alphabet)| {
+    let (from, to) = BY_FIRST[usize::from(rest[0])];
+    PREFIXES[usize::from(from)..usize::from(to)].iter().find_map(|(prefix, least, alphabet)| {
         let tail = rest.strip_prefix(*prefix)?;
         let n = match alphabet {
             Alphabet::Upper => run(tail, |b| b.is_ascii_uppercase() || b.is_ascii_digit()),

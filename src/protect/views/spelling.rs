@@ -2,6 +2,7 @@
 //!
 //! Every pass only ever shortens: an escape, a triplet or a folded character becomes fewer bytes.
 
+use crate::event::json::block::{Block, Native};
 use crate::protect::find::Seen;
 
 /// One way in which plain text is hidden.
@@ -36,7 +37,7 @@ impl Spelling {
 
     /// Decodes all of `source` into `text`, with the origin of each byte (and of the end) in `map`:
     /// offsets into the raw bytes where `source_map` has those of `source`. False when nothing was
-    /// there to decode.
+    /// there to decode; `text` is then meaningless.
     pub(super) fn decode(
         self,
         source: &[u8],
@@ -44,26 +45,57 @@ impl Spelling {
         text: &mut Vec<u8>,
         map: &mut Vec<u32>,
     ) -> bool {
+        let Some(first) = self.first(source) else { return false };
         text.clear();
         map.clear();
         let origin = |i: usize| source_map.map_or(i as u32, |map| map[i]);
-        let mut i = 0;
-        while i < source.len() {
-            let mut bytes = [0u8; 4];
-            let (n_read, n_written) = self.step(&source[i..], &mut bytes);
-            text.extend_from_slice(&bytes[..n_written]);
-            map.extend(std::iter::repeat_n(origin(i), n_written));
-            if n_read == 1 && n_written == 1 {
-                // The common byte; nothing more to do.
-            } else if n_read == n_written {
-                // A character that stays: each byte comes from itself.
-                let len = map.len();
-                (0..n_written).for_each(|k| map[len - n_written + k] = origin(i + k));
+        let mut copied = 0;
+        let mut at = first;
+        loop {
+            text.extend_from_slice(&source[copied..at]);
+            map.extend((copied..at).map(origin));
+            if at == source.len() {
+                break;
             }
-            i += n_read;
+            let mut bytes = [0u8; 4];
+            let (n_read, n_written) = self.step(&source[at..], &mut bytes);
+            if n_read == n_written {
+                // What stays comes from itself, byte by byte.
+                text.extend_from_slice(&source[at..at + n_read]);
+                map.extend((at..at + n_read).map(origin));
+            } else {
+                text.extend_from_slice(&bytes[..n_written]);
+                map.extend(std::iter::repeat_n(origin(at), n_written));
+            }
+            copied = at + n_read;
+            at = self.candidate(source, copied);
         }
         map.push(origin(source.len()));
-        text.len() < source.len()
+        true
+    }
+
+    /// Where the first thing to decode stands.
+    fn first(self, source: &[u8]) -> Option<usize> {
+        let mut at = self.candidate(source, 0);
+        while at < source.len() {
+            let (n_read, n_written) = self.step(&source[at..], &mut [0; 4]);
+            if n_written < n_read {
+                return Some(at);
+            }
+            at = self.candidate(source, at + n_read);
+        }
+        None
+    }
+
+    /// The next byte from `from` on that may begin something to decode, else the end.
+    fn candidate(self, source: &[u8], from: usize) -> usize {
+        let rest = source.get(from..).unwrap_or_default();
+        let found = match self {
+            Spelling::Escapes => memchr::memchr(b'\\', rest),
+            Spelling::PercentMarks | Spelling::Percent => memchr::memchr(b'%', rest),
+            Spelling::Folded => first_high(rest),
+        };
+        found.map_or(source.len(), |n| from + n)
     }
 
     /// Bytes read, and bytes written into `out`, for what stands at the start of `rest`.
@@ -107,6 +139,18 @@ impl Spelling {
             }
         }
     }
+}
+
+/// The first byte of no ASCII character, or of a colour code.
+fn first_high(text: &[u8]) -> Option<usize> {
+    let is_high = |byte: &u8| *byte >= 0x80 || *byte == 0x1B;
+    let (blocks, _) = text.as_chunks::<16>();
+    let is_plain = |bytes: &&[u8; 16]| {
+        let block = Native::load(bytes);
+        block.special() & !block.eq(b'\\') == 0
+    };
+    let plain = blocks.iter().take_while(is_plain).count() * 16;
+    text[plain..].iter().position(is_high).map(|n| plain + n)
 }
 
 fn hex(digits: Option<&[u8]>) -> Option<u32> {
@@ -203,6 +247,11 @@ const DIGITS: [u32; 23] = [
 
 fn fold(c: char) -> Fold {
     let code = c as u32;
+    // Latin letters with marks, Greek, Cyrillic, Hebrew; the scripts of East Asia: the most of what
+    // people write, and nothing of what follows.
+    if matches!(code, 0xC0..0x34F | 0x370..0x660 | 0x3003..0xFE00) {
+        return Fold::Same;
+    }
     let digit = DIGITS.iter().find(|first| (**first..**first + 10).contains(&code));
     let byte = match code {
         // Superscript one to three stand apart from the others.
