@@ -3,8 +3,9 @@
 //!
 //! Reads what broken JSON, logfmt, dicts in tracebacks, headers and query strings have in common. A
 //! value reaches to the end of its quotes, brackets or word; what is never closed reaches to the
-//! end
-//! of the text. Deliberately judges no key: the caller knows which are declared.
+//! end of the text. Deliberately judges no key: the caller knows which are declared. A number is a
+//! key only in quotes: fields have names, and clocks, ratios and places in files (`12:30`, `py:7`)
+//! are no pairs.
 //!
 //! # Why
 //! Fails closed: a quote within a value of JSON closes it only where JSON could go on, because
@@ -84,12 +85,22 @@ fn key_before(text: &[u8], mark: usize) -> Option<((usize, usize), bool)> {
         return (start < inside.len())
             .then_some(((from + start, from + inside.len()), *quote == b'"'));
     }
-    let is_key = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
+    let is_key =
+        |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte) || **byte >= 0x80;
     let len = head.iter().rev().take_while(is_key).count();
     let key = &head[head.len() - len..];
     let lead = key.iter().take_while(|byte| b"-.".contains(byte)).count();
     let start = from + head.len() - len + lead;
-    (lead < len).then_some(((start, from + head.len()), false))
+    (lead < len && is_name(&key[lead..])).then_some(((start, from + head.len()), false))
+}
+
+/// Whether a key without quotes could be a field's: a number is none, nor the `2026-01-02T10` of a
+/// time.
+fn is_name(key: &[u8]) -> bool {
+    let is_letter = |byte: &&u8| byte.is_ascii_alphabetic() || **byte >= 0x80;
+    let n_letters = key.iter().filter(is_letter).take(2).count();
+    let is_numbered = key.first().is_some_and(u8::is_ascii_digit);
+    n_letters == 2 || (n_letters == 1 && !is_numbered)
 }
 
 /// The value that begins behind a mark at `at`; none where the text ends or nothing stands there.
@@ -143,7 +154,13 @@ fn word_len(text: &[u8]) -> usize {
         b'\\' => text.get(at + 1).is_some_and(|next| b"\"'n\\".contains(next)),
         _ => false,
     };
-    (0..text.len()).find(|at| ends(*at)).unwrap_or(text.len())
+    let end = (0..text.len()).find(|at| ends(*at)).unwrap_or(text.len());
+    let Some(open) = memchr::memchr(b'(', &text[..end]) else { return end };
+    // `UserId("u 1")`; a bracket that nothing closes is a letter.
+    match open + bracket_len(&text[open..]) {
+        close if text[close - 1] == b')' => close.max(end),
+        _ => end,
+    }
 }
 
 #[cfg(test)]
@@ -164,7 +181,10 @@ mod tests {
             ("d['k'] = u'v' # x", &[("k", "'v'")]),
             ("a.b: true, c:=2", &[("a.b", "true"), ("c", "2")]),
             ("see http://x/?k=v#f", &[("k", "v#f")]),
-            ("=1 : 2 \"\":3 k=", &[("1", "2")]),
+            ("=1 : 2 \"\":3 k=", &[]),
+            ("at 12:30 \"1\": 2 v1=3 _:4", &[("1", "2"), ("v1", "3")]),
+            ("2026-01-02T10:30 2fa=1 größe=2", &[("2fa", "1"), ("größe", "2")]),
+            ("a=Id(\"x y\"), b=x(y c=f(1) d", &[("a", "Id(\"x y\")"), ("b", "x(y"), ("c", "f(1)")]),
         ] {
             let pairs = Pairs::of(text.as_bytes());
             let found: Vec<_> = pairs
