@@ -172,7 +172,7 @@ pub(super) static STRONG: Vocabulary = Vocabulary::new(
 );
 
 /// Secrets inside of keys that are glued together.
-const STEMS: [&str; 13] = [
+const STEMS: [&str; 15] = [
     "password",
     "passwd",
     "passphrase",
@@ -186,6 +186,8 @@ const STEMS: [&str; 13] = [
     "clientsecret",
     "sessiontoken",
     "setcookie",
+    "dbpass",
+    "userpass",
 ];
 
 /// Secrets only where they are the whole key.
