@@ -88,6 +88,20 @@ fn declared_fields_in_text() {
         "--user-id=u-1234",
         "\u{1b}[32mINFO\u{1b}[0m user_id: u-1234",
         r#"{"event":"request_received","features":{"a":"u-1234","b":"u-1234"},"x":"#,
+        r#"{"level":"INFO","message":"user_id=u-1234, done"}"#,
+        r#"{"message":"login user_id: 'u-1234'","n":1}"#,
+        r#"{"message":"got {\"user_id\": \"u-1234\", \"n\": 1} x"}"#,
+        r#"{"message":"got {\"user_id\":\"u-1234\"}"}"#,
+        r#"{"message":"{\"a\":\"{\\"user_id\\":\\"u-1234\\"}\"}"}"#,
+        r#"{"message":"got {\"us\u0065r_id\":\"u-1234\"}"}"#,
+        r#"{"message":"got {'user_id': 'u-1234'}\n{'n': 1}"}"#,
+        r#"{"message":"{\"event\":\"request_received\",\"features\":{\"a\":\"u-1234\"}}"}"#,
+        r#"{"a":{"b":["user_id=u-1234"]}}"#,
+        r#"{"message":"user_id=UserId(\"u-1234\") x"}"#,
+        "user_id=UserId(\"u-1234\") x",
+        r#"{"message":"user_id=\u0022u-1234\u0022 x"}"#,
+        r#"{"message":"GET /x?a=1&user_id=u-1234&b=2"}"#,
+        r#"{"message":"user_id=u-1234"#,
     ] {
         check(&[line], secret);
         let pairs = (0..60).fold(String::new(), |all, n| format!("{all}k{n}=v "));
