@@ -125,6 +125,12 @@ fn keys_that_are_secrets() {
         ("GET /x?access_token=q1w2e3&b=2 HTTP/1.1", "q1w2e3"),
         ("https://x.blob.core.windows.net/a?sv=1&sig=q1w2e3%3D", "q1w2e3"),
         ("AccountName=x;AccountKey=q1w2e3==;Suffix=y", "q1w2e3"),
+        ("vault hvs.CAESIJ0123456789abcdefghijklmn", "CAESIJ"),
+        (r#"{"m":"lsv2_pt_0123456789abcdef0123456789abcdef_0123456789"}"#, "0123"),
+        (r#"{"m":"pcsk_0123456789_abcdefghijklmnopqrstuvwxyz"}"#, "0123"),
+        (r#"{"m":"tvly-dev-abcdefghijklmnopqrstuvwx"}"#, "abcd"),
+        (r#"{"m":"PMAK-0123456789abcdef01234567-0123456789abcdef0123456789"}"#, "0123"),
+        (r#"{"m":"NRAK-0123456789ABCDEFGHIJKLMNOPQ"}"#, "0123"),
         ("proxy auth: Basic dXNlcjpxMXcyZTM=", "dXNlcjpxMXcyZTM"),
     ]);
 }

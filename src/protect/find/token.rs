@@ -26,7 +26,7 @@ enum Alphabet {
 /// Prefix, least number of characters behind it, and their alphabet. From the vendors' own pages
 /// and gitleaks' rules; identifiers that grant nothing are left out.
 #[rustfmt::skip]
-const PREFIXES: [(&[u8], usize, Alphabet); 56] = {
+const PREFIXES: [(&[u8], usize, Alphabet); 64] = {
     use Alphabet::{Dotted, Hex, Mixed, Path, Upper, Url};
     [
         (b"AKIA", 16, Upper), (b"ASIA", 16, Upper), (b"ABIA", 16, Upper), (b"ACCA", 16, Upper),
@@ -44,7 +44,9 @@ const PREFIXES: [(&[u8], usize, Alphabet); 56] = {
         (b"dckr_pat_", 20, Url), (b"lin_api_", 30, Url), (b"glsa_", 30, Url), (b"dapi", 32, Hex),
         (b"nvapi-", 30, Url), (b"r8_", 30, Url), (b"gsk_", 40, Url), (b"pplx-", 40, Url),
         (b"xai-", 40, Url), (b"ATATT3", 40, Url), (b"AGE-SECRET-KEY-1", 40, Upper),
-        (b"sntrys_", 40, Url),
+        (b"sntrys_", 40, Url), (b"hvs.", 20, Url), (b"hvb.", 20, Url), (b"lsv2_pt_", 30, Url),
+        (b"lsv2_sk_", 30, Url), (b"pcsk_", 30, Url), (b"tvly-", 20, Url), (b"PMAK-", 40, Url),
+        (b"NRAK-", 20, Upper),
     ]
 };
 
