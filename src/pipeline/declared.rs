@@ -8,12 +8,13 @@
 
 use std::ops::Range;
 
-use crate::protect::find::pair::Pairs;
+use crate::protect::find::pair::{Pair, Pairs};
 use crate::protect::policy::{Action, Features};
 use crate::protect::views;
 
 use super::aliases::{self, Means};
 use super::emit::replacer;
+use super::facts::Facts;
 use super::process::Pipeline;
 use super::roles::Role;
 
@@ -30,10 +31,9 @@ impl Pipeline {
                 pairs.skip_to(walked.end);
                 continue;
             }
-            let key = line.get(pair.key.0..pair.key.1).unwrap_or_default();
-            let facts = self.memo.of_text(key, pair.is_json, tier, &self.plan.tiers);
+            let (facts, is_hidden) = self.facts_of(line, &pair, tier);
             let is_plain = matches!(facts.action, Action::Inspect | Action::Keep);
-            if is_plain && !self.hides_features(key, tier) {
+            if is_plain && !is_hidden {
                 continue;
             }
             let Some(span) = pairs.value(&pair) else { continue };
@@ -74,10 +74,9 @@ impl Pipeline {
         let raw = line.get(start as usize..end as usize).unwrap_or_default();
         let mut pairs = Pairs::of(raw);
         while let Some(pair) = pairs.next() {
-            let key = raw.get(pair.key.0..pair.key.1).unwrap_or_default();
-            let facts = self.memo.of_text(key, pair.is_json, tier, &self.plan.tiers);
+            let (facts, is_hidden) = self.facts_of(raw, &pair, tier);
             let is_plain = matches!(facts.action, Action::Inspect | Action::Keep);
-            if is_plain && !self.hides_features(key, tier) {
+            if is_plain && !is_hidden {
                 continue;
             }
             let Some(span) = pairs.value(&pair) else { continue };
@@ -110,9 +109,38 @@ impl Pipeline {
         }
     }
 
+    /// What is declared of a key in `text`, and whether it names features that the tier hides. Where
+    /// an escape may stand before the key (`\tuser_id`), it is looked at without its letter too.
+    fn facts_of(&mut self, text: &[u8], pair: &Pair, tier: usize) -> (Facts, bool) {
+        let key = text.get(pair.key.0..pair.key.1).unwrap_or_default();
+        let behind = key.get(escape_len(text, pair.key.0)..).unwrap_or_default();
+        let keys = [key, behind].into_iter().filter(|key| !key.is_empty());
+        for key in keys {
+            let facts = self.memo.of_text(key, pair.is_member, tier, &self.plan.tiers);
+            let is_plain = matches!(facts.action, Action::Inspect | Action::Keep);
+            let is_hidden = is_plain && self.hides_features(key, tier);
+            if !is_plain || is_hidden {
+                return (facts, is_hidden);
+            }
+        }
+        (Facts::default(), false)
+    }
+
     /// Whether these are features of which the tier keeps only some.
     fn hides_features(&self, key: &[u8], tier: usize) -> bool {
         *self.plan.tiers[tier].policy.features() != Features::All && is_features(&views::plain(key))
+    }
+}
+
+/// Bytes from `at` on that belong to an escape whose backslash stands before; all of the text where
+/// none does.
+fn escape_len(text: &[u8], at: usize) -> usize {
+    let is_escape = at > 0 && text.get(at - 1) == Some(&b'\\');
+    match text.get(at).filter(|_| is_escape) {
+        Some(b'n' | b't' | b'r' | b'b' | b'f') => 1,
+        Some(b'u') => 5,
+        Some(b'x') => 3,
+        _ => text.len(),
     }
 }
 

@@ -23,7 +23,9 @@ pub struct Pair {
     pub key: (usize, usize),
     /// Behind the `=` or `:`.
     behind: usize,
-    /// A quoted key and a colon: the value is a token of JSON.
+    /// A key in quotes of any kind and a colon: a member of an object, whose path does not show.
+    pub is_member: bool,
+    /// A key in double quotes and a colon: the value is a token of JSON.
     pub is_json: bool,
 }
 
@@ -65,15 +67,16 @@ impl Iterator for Pairs<'_> {
             if self.text[mark..].starts_with(b"://") {
                 continue;
             }
-            let Some((key, is_quoted)) = key_before(self.text, mark) else { continue };
-            let is_json = is_quoted && self.text[mark] == b':';
-            return Some(Pair { key, behind: mark + 1, is_json });
+            let Some((key, quote)) = key_before(self.text, mark) else { continue };
+            let is_member = quote.is_some() && self.text[mark] == b':';
+            let is_json = is_member && quote == Some(b'"');
+            return Some(Pair { key, behind: mark + 1, is_member, is_json });
         }
     }
 }
 
-/// The key that ends before `mark`, over spaces, a bracket and quotes; and whether it has `"`.
-fn key_before(text: &[u8], mark: usize) -> Option<((usize, usize), bool)> {
+/// The key that ends before `mark`, over spaces, a bracket and quotes; and what quotes it.
+fn key_before(text: &[u8], mark: usize) -> Option<((usize, usize), Option<u8>)> {
     let from = mark.saturating_sub(KEY_MAX);
     let head = text[from..mark].trim_ascii_end();
     let head = head.strip_suffix(b"]").unwrap_or(head);
@@ -83,7 +86,7 @@ fn key_before(text: &[u8], mark: usize) -> Option<((usize, usize), bool)> {
         let inside = &inside[..inside.len() - slashes];
         let start = memchr::memrchr(*quote, inside)? + 1;
         return (start < inside.len())
-            .then_some(((from + start, from + inside.len()), *quote == b'"'));
+            .then_some(((from + start, from + inside.len()), Some(*quote)));
     }
     let is_key =
         |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte) || **byte >= 0x80;
@@ -91,7 +94,7 @@ fn key_before(text: &[u8], mark: usize) -> Option<((usize, usize), bool)> {
     let key = &head[head.len() - len..];
     let lead = key.iter().take_while(|byte| b"-.".contains(byte)).count();
     let start = from + head.len() - len + lead;
-    (lead < len && is_name(&key[lead..])).then_some(((start, from + head.len()), false))
+    (lead < len && is_name(&key[lead..])).then_some(((start, from + head.len()), None))
 }
 
 /// Whether a key without quotes could be a field's: a number is none, nor the `2026-01-02T10` of a
