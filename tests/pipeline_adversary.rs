@@ -63,6 +63,7 @@ fn what_encoders_hide() {
         (r#"{"m":"４１１１　１１１１　１１１１　１１１１"}"#, "１１１１"),
         ("card ４１１１-1111-１１１１-1111 x", "1111"),
         ("card 4111\u{a0}1111\u{a0}1111\u{a0}1111", "1111"),
+        ("card 4111\u{2009}1111\u{2013}1111\u{2013}1111", "1111"),
         ("card 41\u{200b}11111\u{200b}111111111", "1111"),
         ("card 4111\u{2011}1111\u{2011}1111\u{2011}1111", "1111"),
         ("bob\u{200b}@exam\u{ad}ple.com", "bob"),
@@ -114,6 +115,22 @@ fn keys_that_are_secrets() {
         ("Command '['curl', '--password', 'q1w2e3']' returned 1", "q1w2e3"),
         (r#"{"argv":["serve","--api-key","q1w2e3","-v"]}"#, "q1w2e3"),
         ("--password   q1w2e3", "q1w2e3"),
+        ("java -jar x.jar -password q1w2e3", "q1w2e3"),
+        ("\"password\"=>\"q1w2e3\", :token => 'q1w2e3'", "q1w2e3"),
+        (r"password\x3dq1w2e3", "q1w2e3"),
+        (r#"{"m":"pass\\u0077ord=q1w2e3"}"#, "q1w2e3"),
+        (r#"{"access_tokens":["q1w2e3"]}"#, "q1w2e3"),
+        ("-Djavax.net.ssl.keyStorePassword=q1w2e3", "q1w2e3"),
+        ("config.password.value=q1w2e3", "q1w2e3"),
+        (r#"{"password":{"value":"q1w2e3"},"secrets":{"a":"q1w2e3"}}"#, "q1w2e3"),
+        (r#"{"a":"password","b":"q1"} {"password":"q1w2e3"}"#, "q1w2e3"),
+        ("\u{feff}{\"password\":\"q1w2e3\"}", "q1w2e3"),
+        ("{\"password\"\u{a0}:\u{a0}\"q1w2e3\"}", "q1w2e3"),
+        ("password\u{ff1d}q1w2e3", "q1w2e3"),
+        ("password\u{ff1a} q1w2e3", "q1w2e3"),
+        ("{\"password\":'q1w2e3'}", "q1w2e3"),
+        ("{\"password\":q1w2e3}", "q1w2e3"),
+        ("{password:\"q1w2e3\"}", "q1w2e3"),
         ("[('x-api-key', 'q1w2e3'), ('accept', '*/*')]", "q1w2e3"),
         ("[(b'authorization', b'q1w2e3')]", "q1w2e3"),
         (r#"{"m":"password: q1w2e3"}"#, "q1w2e3"),
@@ -146,6 +163,22 @@ fn personal_data() {
         (r#"{"phone":4915112345678}"#, "4915112345678"),
         (r#"{"mobile":"0151 12345678"}"#, "12345678"),
         ("call 020 7123 4567 now", "7123"),
+        ("+49 (0) 151 12345678", "12345678"),
+        ("+44 (0)20 7123 4567", "7123"),
+        ("+49-151-12345678", "12345678"),
+        ("+33 1 23 45 67 89", "45 67"),
+        ("+1.415.555.2671", "2671"),
+        ("tel. 030 12345678", "12345678"),
+        ("(030) 12345678", "12345678"),
+        ("call 1-800-555-0199", "0199"),
+        ("call 415.555.2671 or (415)555-2671", "2671"),
+        ("00 44 20 7123 4567", "7123"),
+        (r#"{"contact":{"phone":{"number":4915112345678}}}"#, "15112345678"),
+        ("ssn 536 - 22 - 1234", "1234"),
+        ("card 4111 - 1111 - 1111 - 1111", "1111"),
+        (";4111111111111111=27121010000?", "4111"),
+        ("BOB@CORP.EXAMPLE bob%x@relay.example bob@corp.example:25", "BOB"),
+        ("GB82WEST 12345698765432", "WEST"),
         ("from [2001:db8::77]:8080 x", "2001:db8"),
         ("from fe80::1234:77%eth0 x", "fe80::1234"),
         ("from ::ffff:203.0.113.77 x", "203.0.113.77"),
@@ -203,6 +236,13 @@ fn numbers_and_names_of_models_pass() {
         "primary key: id, sort key: ts, key=value, cache key: abc",
         "bounding box (123, 456, 789, 1011) conf 0.98 class 3",
         r#"{"embedding":[0.0123456789012345,-0.4111111111111111,1.5e-7]}"#,
+        r#"{"pass@1":0.4512,"pass@10":0.7712,"token_accuracy":0.93,"token_loss":1.25}"#,
+        r#"{"pad_token":"[PAD]","bos_token_id":1,"decoder_start_token_id":2,"token_type_ids":[0]}"#,
+        r#"{"num_key_value_heads":8,"key_dim":64,"key_padding_mask":true,"sort_key":"ts"}"#,
+        r#"{"phone_verified_at":1795464000123,"mobile":true,"card_count":12,"ip_count":3}"#,
+        r#"{"tok_s":123.4567,"tokens_per_second":1234.5678901,"prompt_eval_count":1234567890}"#,
+        "Unexpected token '<' at position 0; next token: the, tokens: 512",
+        "pass@1=0.4512 pass@10: 0.7712 passed=12 bypass=1",
         r#"{"path":"/v1/models/fraud:predict","status":"200","took":"12ms"}"#,
         "GET /v1/models/fraud/versions/1.2.3.4 HTTP/1.1 200",
         "gpu 0: 40537MiB / 81559MiB, 63C, 287W; pid 1234567",
@@ -232,5 +272,42 @@ fn what_a_cut_leaves_of_a_secret() {
         let out = run::process(&mut Pipeline::new(plan.clone()), chunk);
         assert_eq!(out.len(), 1);
         assert!(!out[0].2.contains(half), "{}", out[0].2);
+    }
+}
+
+/// A row of beginnings without ends is read once, not once for each of them.
+#[test]
+fn rows_of_beginnings() {
+    let plan = plan::plan(Protection::Fields, 1.0);
+    for part in [
+        "password=a(b ",
+        "('password', (",
+        "('password', '",
+        "[b'password', b'",
+        "cookie: a=\"x ",
+        "cookie: x\" ",
+        "cookie: a='x\\\" ",
+        "--password ",
+        "-token -",
+        "'--password', (",
+        "user_id=a(b ",
+        "'user_id': {",
+        "\"user_id\": \"a ",
+        "a@@",
+        "1 - 1 - ",
+        "4111 - 1111 - ",
+        "password:          ",
+        "\\tuser_id",
+        "eyJhbGci ",
+        "536 - 22 - 1234 - ",
+    ] {
+        let text = part.repeat((256 << 10) / part.len());
+        for line in [text.clone(), serde_json::json!({ "m": text }).to_string()] {
+            let begun = std::time::Instant::now();
+            let mut pipeline = Pipeline::new(plan.clone());
+            run::process(&mut pipeline, run::chunk(format!("{line}\n").as_bytes()));
+            let took = begun.elapsed();
+            assert!(took.as_secs() < 20, "{part} took {took:?}");
+        }
     }
 }

@@ -109,8 +109,9 @@ impl Pipeline {
         }
     }
 
-    /// What is declared of a key in `text`, and whether it names features that the tier hides. Where
-    /// an escape may stand before the key (`\tuser_id`), it is looked at without its letter too.
+    /// What is declared of a key in `text`, and whether it names features that the tier hides.
+    /// Where an escape may stand before the key (`\tuser_id`), it is looked at without its letter
+    /// too.
     fn facts_of(&mut self, text: &[u8], pair: &Pair, tier: usize) -> (Facts, bool) {
         let key = text.get(pair.key.0..pair.key.1).unwrap_or_default();
         let behind = key.get(escape_len(text, pair.key.0)..).unwrap_or_default();

@@ -11,7 +11,7 @@
 //! Fails closed: a quote within a value of JSON closes it only where JSON could go on, because
 //! servers that do not escape their messages write such quotes.
 
-use super::secret::bracket_len;
+use super::secret::{bracket_len, call_len};
 
 /// Longest key that is looked at.
 const KEY_MAX: usize = 128;
@@ -159,11 +159,8 @@ fn word_len(text: &[u8]) -> usize {
     };
     let end = (0..text.len()).find(|at| ends(*at)).unwrap_or(text.len());
     let Some(open) = memchr::memchr(b'(', &text[..end]) else { return end };
-    // `UserId("u 1")`; a bracket that nothing closes is a letter.
-    match open + bracket_len(&text[open..]) {
-        close if text[close - 1] == b')' => close.max(end),
-        _ => end,
-    }
+    // `UserId("u 1")`.
+    call_len(&text[open..]).map_or(end, |len| end.max(open + len))
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! `scheme://user:…@host`.
 //!
 //! Necessary condition: a `=` or `:` behind a word that [`context::is_secret`] takes; `--` before
-//! one; such a word as the first of two quoted ones in brackets, `, ` between them; or `://` with an
-//! `@` behind it.
+//! one, or `-` before and a blank behind it; such a word as the first of two quoted ones in
+//! brackets, `, ` between them; or `://` with an `@` behind it.
 //!
 //! # Why
 //! The same rules judge a key in text and a key in JSON, so that JSON inside of a string, a dict in
@@ -15,7 +15,7 @@ mod value;
 use super::{Hit, Seen};
 use crate::protect::context;
 use crate::protect::entity::Entity;
-pub(super) use value::bracket_len;
+pub(super) use value::{bracket_len, call_len};
 use value::{is_nothing, value};
 
 /// Longest key that is looked at.
@@ -116,19 +116,23 @@ fn key_before(text: &[u8], i: usize, floor: usize) -> Option<(usize, usize)> {
     Some((from + start, from + end))
 }
 
-/// `--password hunter2`, and the same as a list (`'--password', 'hunter2'`).
+/// `--password hunter2`, `-password hunter2`, and the same as a list (`'--password', 'hunter2'`).
 fn options(text: &[u8], hits: &mut Vec<Hit>) {
     let mut floor = 0;
-    for at in memchr::memmem::find_iter(text, b"--") {
-        if at < floor {
+    for at in memchr::memchr_iter(b'-', text) {
+        let glued = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if at < floor || super::before(text, at, glued) {
             continue;
         }
-        let start = at + 2;
+        let is_long = text.get(at + 1) == Some(&b'-');
+        let start = at + 1 + usize::from(is_long);
         let len = text[start..].iter().take(KEY_MAX).take_while(|byte| is_key(byte)).count();
         let end = start + len;
         let Some(behind) = (len > 0).then(|| behind_option(text, end)).flatten() else { continue };
         let quoted = text.get(behind).is_some_and(|byte| is_quote(*byte));
-        if super::at(text, behind + usize::from(quoted), |byte| *byte == b'-') {
+        // `-token 'x'` as well, where a blank shows that it is an option.
+        let is_option = is_long || super::before(text, behind, |byte| matches!(byte, b' ' | b'\t'));
+        if !is_option || super::at(text, behind + usize::from(quoted), |byte| *byte == b'-') {
             continue;
         }
         if let Some(found) = context::is_secret(&text[start..end])
@@ -167,7 +171,11 @@ fn tuples(text: &[u8], hits: &mut Vec<Hit>) {
         let name = &text[first + 1..];
         let len = name.iter().take(KEY_MAX).take_while(|byte| is_key(byte)).count();
         let behind = first + 1 + len;
-        if len == 0 || !text[behind..].starts_with(&[quote, b',', b' ']) {
+        // The value must be quoted: what is not could be read to its end for each of a row of them.
+        let is_prefixed = super::at(text, behind + 3, |byte| *byte == b'b');
+        let is_pair = text[behind..].starts_with(&[quote, b',', b' '])
+            && super::at(text, behind + 3 + usize::from(is_prefixed), |byte| is_quote(*byte));
+        if len == 0 || !is_pair {
             continue;
         }
         let Some((start, end)) = context::is_secret(&name[..len])

@@ -4,6 +4,9 @@ use super::is_quote;
 use crate::protect::entity::Entity;
 use crate::protect::find::{at, before};
 
+/// How far the closing bracket of a call may be.
+const CALL_MAX: usize = 256;
+
 /// The value that begins at `start`; none where nothing stands there that could be a secret.
 pub(super) fn value(text: &[u8], mut start: usize, key: &[u8]) -> Option<(usize, usize)> {
     // Python's prefixes of literals, and escaped quotes.
@@ -78,18 +81,25 @@ pub(in crate::protect::find) fn bracket_len(text: &[u8]) -> usize {
     text.len()
 }
 
+/// Bytes of the arguments that begin `text`, brackets included; a bracket that nothing near closes
+/// is a letter.
+pub(in crate::protect::find) fn call_len(text: &[u8]) -> Option<usize> {
+    // What has no end must not be read to the text's end for each of a row of them.
+    let near = &text[..text.len().min(CALL_MAX)];
+    let len = bracket_len(near);
+    (near.get(len - 1) == Some(&b')') && len > 1).then_some(len)
+}
+
 /// Bytes of a value without quotes of its own: to the end of its word.
 fn plain_len(text: &[u8]) -> usize {
     let ends = |byte: u8| b" \t\r\n,;&<>)}]|\"".contains(&byte);
     let (mut i, mut may_wrap) = (0, true);
     while let Some(&byte) = text.get(i) {
         match byte {
-            // `Password('hunter2')`; a bracket that nothing closes is a letter. Asked once, so
-            // that a row of them is read once.
-            b'(' if may_wrap && text.get(i + 1).is_some_and(|next| !ends(*next)) => {
+            // `Password('hunter2')`. Asked once, so that a row of them is read once.
+            b'(' if may_wrap => {
                 may_wrap = false;
-                let len = bracket_len(&text[i..]);
-                i += if text[i + len - 1] == b')' { len } else { 1 };
+                i += call_len(&text[i..]).unwrap_or(1);
             }
             // `it's` goes on, `'user=x'` does not.
             b'\'' | b'`' if text.get(i + 1).is_some_and(u8::is_ascii_alphanumeric) => i += 1,
@@ -105,10 +115,7 @@ fn plain_len(text: &[u8]) -> usize {
 /// those of a parameter (`Digest username="bob", response="…"`).
 fn header_len(text: &[u8]) -> usize {
     let mut i = 0;
-    while let Some(&byte) = text.get(i) {
-        if matches!(byte, b'\n' | b'\r') {
-            return i;
-        }
+    while let Some(&byte) = text.get(i).filter(|byte| !matches!(byte, b'\n' | b'\r')) {
         i += 1;
         let head = &text[..i - 1];
         let apostrophe = byte != b'"'
@@ -119,15 +126,14 @@ fn header_len(text: &[u8]) -> usize {
         }
         let escapes = head.iter().rev().take_while(|byte| **byte == b'\\').count();
         let opens = head[..head.len() - escapes].ends_with(b"=")
-            && text.get(i).is_some_and(|next| !b",}]) \n\r".contains(next));
-        let rest = &text[i..];
-        let line = &rest[..memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len())];
-        let Some(close) = memchr::memchr(byte, line).filter(|_| opens) else {
+            && text.get(i).is_some_and(|next| !b",}]) ".contains(next));
+        let close = opens.then(|| memchr::memchr3(byte, b'\n', b'\r', &text[i..])).flatten();
+        let Some(close) = close.filter(|close| text[i + close] == byte) else {
             return i - 1 - escapes;
         };
         i += close + 1;
     }
-    text.len()
+    i
 }
 
 /// Values that hold nothing: null and its kin, stars, and what a mask left.
