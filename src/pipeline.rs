@@ -3,6 +3,7 @@
 pub mod aliases;
 pub mod classify;
 pub mod condition;
+mod cut_word;
 mod declared;
 mod emit;
 mod facts;

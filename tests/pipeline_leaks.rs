@@ -1,6 +1,8 @@
 //! What must never leave: planted secrets in every spelling and place, and declared fields in
 //! whatever a line is, JSON or not.
 
+use std::sync::Arc;
+
 #[path = "bench/plan.rs"]
 mod plan;
 #[path = "leaks/run.rs"]
@@ -8,6 +10,13 @@ mod run;
 
 use plan::Protection;
 use run::run;
+use sidewake::event::record::Kind;
+use sidewake::pipeline::rules::Rules;
+use sidewake::pipeline::sample::Sampler;
+use sidewake::pipeline::{Plan, TierPlan};
+use sidewake::protect::entity::EntitySet;
+use sidewake::protect::policy::{Action, Bucket, Policy, PolicySpec};
+use sidewake::protect::pseudonym::Keyring;
 
 /// No line that `lines` become holds `secret`.
 fn check(lines: &[&str], secret: &str) {
@@ -88,6 +97,20 @@ fn declared_fields_in_text() {
         "--user-id=u-1234",
         "\u{1b}[32mINFO\u{1b}[0m user_id: u-1234",
         r#"{"event":"request_received","features":{"a":"u-1234","b":"u-1234"},"x":"#,
+        r#"{"level":"INFO","message":"user_id=u-1234, done"}"#,
+        r#"{"message":"login user_id: 'u-1234'","n":1}"#,
+        r#"{"message":"got {\"user_id\": \"u-1234\", \"n\": 1} x"}"#,
+        r#"{"message":"got {\"user_id\":\"u-1234\"}"}"#,
+        r#"{"message":"{\"a\":\"{\\"user_id\\":\\"u-1234\\"}\"}"}"#,
+        r#"{"message":"got {\"us\u0065r_id\":\"u-1234\"}"}"#,
+        r#"{"message":"got {'user_id': 'u-1234'}\n{'n': 1}"}"#,
+        r#"{"message":"{\"event\":\"request_received\",\"features\":{\"a\":\"u-1234\"}}"}"#,
+        r#"{"a":{"b":["user_id=u-1234"]}}"#,
+        r#"{"message":"user_id=UserId(\"u-1234\") x"}"#,
+        "user_id=UserId(\"u-1234\") x",
+        r#"{"message":"user_id=\u0022u-1234\u0022 x"}"#,
+        r#"{"message":"GET /x?a=1&user_id=u-1234&b=2"}"#,
+        r#"{"message":"user_id=u-1234"#,
     ] {
         check(&[line], secret);
         let pairs = (0..60).fold(String::new(), |all, n| format!("{all}k{n}=v "));
@@ -146,4 +169,72 @@ fn a_key_over_many_lines() {
         "done",
     ];
     assert_eq!(texts, expected);
+}
+
+fn with_fields(fields: &[(String, Action)]) -> Arc<Plan> {
+    let keyring = Keyring::parse(&[b"k1=".as_slice(), &[b'0'; 64]].concat()).expect("a key");
+    let spec =
+        PolicySpec { detect: EntitySet::ALL, fields: fields.to_vec(), ..PolicySpec::default() };
+    let policy = Policy::compile(&spec, true).expect("a sound policy");
+    let tiers = vec![TierPlan { name: "logs".into(), policy }];
+    let sampler = Sampler::new(Vec::new());
+    Plan::new(tiers, [0; Kind::ALL.len()], Rules::default(), sampler, Some(Arc::new(keyring)))
+}
+
+/// All actions and kinds of patterns, wherever the field stands.
+#[test]
+fn every_action_in_every_form() {
+    let fields: [(&str, Action); 7] = [
+        ("user.name", Action::Hash),
+        ("street", Action::Drop),
+        ("comment", Action::Truncate { chars: 4 }),
+        ("age", Action::Bucket(Bucket::Width(10.0))),
+        ("gr\u{f6}\u{df}e", Action::Mask),
+        ("items.*_name", Action::Mask),
+        ("**.deep", Action::Hash),
+    ];
+    let fields = fields.map(|(pattern, action)| (pattern.to_owned(), action));
+    let plan = with_fields(&fields);
+    for line in [
+        r#"{"user":{"name":"zelda"},"x":1}"#,
+        r#"{"user":{"na\u006de":"zelda"}}"#,
+        r#"{"user":[{"name":"zelda"},{"name":["zelda"]}]}"#,
+        r#"{"street":{"a":["zelda",{"b":"zelda"}]},"x":1}"#,
+        r#"{"comment":"fine zelda"}"#,
+        r#"{"comment":"\u007a\u0065 zelda"}"#,
+        r#"{"items":[{"first_name":"zelda"},{"last-name":"zelda"}]}"#,
+        r#"{"a":{"b":{"c":{"deep":{"zelda":"zelda"}}}}}"#,
+        r#"{"größe":"zelda","gr\u00f6\u00dfe":"zelda"}"#,
+        r#"{"m":"{\"user\":{\"name\":\"zelda\"}}"}"#,
+        r#"{"m":"{'user': {'name': 'zelda'}}"}"#,
+        r#"{"m":"street=zelda, comment='fine zelda' größe=zelda x=1"}"#,
+        r#"{"m":"a\tstreet: zelda\nuser.name=zelda"}"#,
+        r#"{"m":"{\"comment\":\"\\u007a\\\" zelda\"}"}"#,
+        r#"{"m":["street=zelda",{"n":"street=zelda"}]}"#,
+        "{'user': {'name': 'zelda', 'age': 41}}",
+        "{'items': [{'first_name': 'zelda'}, {'last_name': \"zelda\"}]}",
+        "{'a': {'deep': {'b': ['zelda']}}}",
+        "level=info street=zelda comment=\"fine zelda\" gr\u{f6}\u{df}e=zelda user.name=zelda",
+        "level=info street=\"a \\\"b\\\" zelda\" n=1",
+        "INFO user {\"user\": {\"name\": \"zelda\"}} stored",
+        "INFO user {\"user\": {\"name\": \"zelda\"}, stored",
+        "GET /?street=zelda&n=1",
+        "  File \"x.py\", line 3\n    street = 'zelda'",
+    ] {
+        for (_, _, text) in run(&plan, &[line.as_bytes()]) {
+            assert!(!text.contains("zelda"), "{text}");
+        }
+    }
+    for (line, expected) in [
+        (r#"{"m":"age=41 x"}"#, r#"{"m":"age=40 x"}"#),
+        ("{'age': 41, 'x': 1}", "{'age': 40, 'x': 1}"),
+        (r#"{"m":"{\"age\":41,\"x\":1}"}"#, r#"{"m":"{\"age\":40,\"x\":1}"}"#),
+        (r#"{"m":"{\"street\":\"a\",\"x\":1}"}"#, r#"{"m":"{\"street\":\"\",\"x\":1}"}"#),
+        (r#"{"m":"{\"street\":7,\"x\":1}"}"#, r#"{"m":"{\"street\":null,\"x\":1}"}"#),
+        (r#"{"m":"name=ok page=41 at 12:30"}"#, r#"{"m":"name=ok page=41 at 12:30"}"#),
+    ] {
+        for (_, _, text) in run(&plan, &[line.as_bytes()]) {
+            assert_eq!(text, expected);
+        }
+    }
 }

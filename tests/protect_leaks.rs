@@ -12,7 +12,7 @@ use sidewake::protect::views::Form;
 const KEY: &[u8] = b"k1=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// Secrets, and what of them must not be found afterwards.
-const SECRETS: [(&str, &str); 17] = [
+const SECRETS: [(&str, &str); 22] = [
     ("bob.builder@example.com", "builder@"),
     ("böb@bücher.de", "böb@"),
     ("4111111111111111", "4111111111111111"),
@@ -28,6 +28,11 @@ const SECRETS: [(&str, &str); 17] = [
     ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N", "eyJzdWIiOiIx"),
     ("AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7"),
     ("password=hunter2hunter2", "hunter2hunter2"),
+    ("password:      hunter2hunter2", "hunter2hunter2"),
+    ("password=Secret('hunter2hunter2')", "hunter2hunter2"),
+    ("('x-api-key', 'hunter2hunter2')", "hunter2hunter2"),
+    ("'--password', 'hunter2hunter2'", "hunter2hunter2"),
+    ("Authorization: Token token='hunter2hunter2'", "hunter2hunter2"),
     ("postgres://app:hunter2hunter2@db/x", "hunter2hunter2"),
     ("Bearer mF_9.B5f-4.1JqM", "B5f-4.1JqM"),
 ];

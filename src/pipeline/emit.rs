@@ -4,14 +4,15 @@
 //! path and the slow path cannot differ in what they do, only in how they found the values.
 
 use crate::event::json::block::Native;
-use crate::event::json::doc::{Doc, DocBuffers, ValueKind};
+use crate::event::json::doc::{Doc, DocBuffers, Member, ValueKind};
 use crate::event::json::shapes::could_hold;
 use crate::event::record::{Flags, NO_SPAN, Record};
-use crate::protect::context::KeyHint;
+use crate::protect::context::{self, KeyHint};
+use crate::protect::entity::Entity;
 use crate::protect::outputs::Outputs;
 use crate::protect::policy::Action;
 use crate::protect::replace::Replacer;
-use crate::protect::views::{Form, inspect};
+use crate::protect::views::{Form, inspect, plain};
 
 use super::classify::{kind_of_message, own_verdict};
 use super::facts::Facts;
@@ -284,7 +285,7 @@ impl Pipeline {
         tier: usize,
     ) {
         let entities = self.plan.tiers[tier].policy.detect();
-        for index in range {
+        for index in range.clone() {
             let Some(member) = doc.members().get(index) else { return };
             let facts = facts.get(index).copied().unwrap_or_default();
             let (start, end) = (member.key.0 as usize, member.key.1 as usize);
@@ -299,6 +300,9 @@ impl Pipeline {
             let (start, end) = member.value;
             let is_told = facts.is_telling();
             match member.kind {
+                ValueKind::String if names_argument(doc, index, &range) => {
+                    self.mask_secret(doc.line, (start + 1, end - 1), tier);
+                }
                 ValueKind::String => {
                     let span = (start + 1, end - 1);
                     let could = || could_hold::<Native>(doc.line, span.0 as usize, span.1 as usize);
@@ -315,6 +319,18 @@ impl Pipeline {
         }
     }
 
+    /// A string that is a secret whatever it holds.
+    fn mask_secret(&mut self, line: &[u8], (start, end): (u32, u32), tier: usize) {
+        let replacer = replacer(&self.plan, tier);
+        if replacer.policy.detect().has(Entity::Secret) && start < end {
+            let found = line.get(start as usize..end as usize).unwrap_or_default();
+            self.work.splice.replace(start, end, |text| {
+                replacer.hit(found, Form::JsonString, Entity::Secret, text);
+                true
+            });
+        }
+    }
+
     /// Searches one span of the line exactly and adds an edit per hit.
     #[inline(never)]
     pub(super) fn search(
@@ -326,6 +342,9 @@ impl Pipeline {
         tier: usize,
         entities: crate::protect::entity::EntitySet,
     ) {
+        if form == Form::JsonString {
+            self.edit_declared_in_string(line, (start, end), tier);
+        }
         let raw = line.get(start as usize..end as usize).unwrap_or_default();
         let work = &mut self.work;
         work.hits.clear();
@@ -387,6 +406,20 @@ impl Pipeline {
 
 pub(super) fn replacer(plan: &Plan, tier: usize) -> Replacer<'_> {
     Replacer { policy: &plan.tiers[tier].policy, keyring: plan.keyring.as_deref() }
+}
+
+/// Whether the string is the argument of an option before it in its array that names a secret:
+/// `["--password", "hunter2"]`.
+fn names_argument(doc: &Doc<'_>, index: usize, range: &std::ops::Range<usize>) -> bool {
+    let at = |index| doc.members().get(index).filter(|member: &&Member| member.is_element());
+    let Some(argument) = at(index) else { return false };
+    let before = index.checked_sub(1).filter(|before| range.contains(before)).and_then(at);
+    before.is_some_and(|option| {
+        let name = doc.text(option).strip_prefix(b"--");
+        name.is_some_and(|name| context::is_secret(&plain(name)))
+            && doc.path(option) == doc.path(argument)
+            && !doc.text(argument).starts_with(b"-")
+    })
 }
 
 /// Whether the time member was a plausible time, and so nothing that must be searched for. Digits

@@ -77,13 +77,19 @@ impl KeyMemo {
     /// secrets are the detectors' there.
     ///
     /// [`Policy::declared`]: crate::protect::policy::Policy::declared
-    pub fn of_text(&mut self, key: &[u8], is_json: bool, tier: usize, tiers: &[TierPlan]) -> Facts {
-        let seed = self.seed ^ (tier as u64) ^ (1 + u64::from(is_json)) << 32;
+    pub fn of_text(
+        &mut self,
+        key: &[u8],
+        is_member: bool,
+        tier: usize,
+        tiers: &[TierPlan],
+    ) -> Facts {
+        let seed = self.seed ^ (tier as u64) ^ (1 + u64::from(is_member)) << 32;
         let hash = xxhash_rust::xxh3::xxh3_64_with_seed(key, seed);
         if let Some(known) = self.known.get(&hash) {
             return *known;
         }
-        let action = |tier: &TierPlan| tier.policy.declared(key, is_json);
+        let action = |tier: &TierPlan| tier.policy.declared(key, is_member);
         let action = tiers.get(tier).map_or(Action::Mask, action);
         self.keep(hash, Facts { hint: context::of_path(key), action })
     }

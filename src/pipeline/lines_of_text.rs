@@ -15,6 +15,7 @@ use crate::protect::outputs::Outputs;
 use crate::protect::views::Form;
 
 use super::classify;
+use super::cut_word;
 use super::emit::{replacer, set_id};
 use super::features::choose_features;
 use super::meaning::plan_edits;
@@ -40,6 +41,9 @@ impl Pipeline {
                 self.work.splice.clear();
                 if let Some((start, end)) = pem {
                     self.edit_pem(line, (start as u32, end as u32), tier);
+                }
+                if place.flags & Flags::TRUNCATED != 0 {
+                    self.edit_cut_end(line, tier);
                 }
                 self.edit_declared(line, object.clone(), tier);
                 if let Some(object) = object {
@@ -104,6 +108,16 @@ impl Pipeline {
             replacer.hit(body, Form::Text, Entity::Pem, text);
             true
         });
+    }
+
+    /// The last word of a line that was cut: half a card or half an address is none to a detector
+    /// and still one to a reader.
+    fn edit_cut_end(&mut self, line: &[u8], tier: usize) {
+        if self.plan.tiers[tier].policy.detect().is_empty() {
+            return;
+        }
+        let start = cut_word::start(line);
+        self.work.splice.replace(start as u32, line.len() as u32, |_| start < line.len());
     }
 
     /// The policy's actions on the members of an object that stands within the line.

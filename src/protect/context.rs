@@ -98,6 +98,13 @@ pub fn is_secret(key: &[u8]) -> bool {
     words::may_be_secret(key) && secret(&Words::of(key))
 }
 
+/// Whether numbers with dots below `key` are versions (`versions/1.2.3.4`).
+#[must_use]
+pub(super) fn is_versions(key: &[u8]) -> bool {
+    let words = Words::of(key);
+    words.n() == 1 && (words.has(&words::VERSIONS) || words.has(&words::VERSION))
+}
+
 fn versions(parents: &[u8]) -> bool {
     let last = memchr::memrchr(b'.', parents).map_or(parents, |dot| &parents[dot + 1..]);
     Words::of(last).has(&words::VERSIONS)

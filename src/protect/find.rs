@@ -84,7 +84,7 @@ pub(super) fn find_seen(
     if text.len() >= 12 {
         token::find(text, set, hits);
     }
-    if set.has(Entity::Secret) && (seen.has(Seen::ASSIGN) || seen.has(Seen::DASH)) {
+    if set.has(Entity::Secret) {
         secret::find(text, seen, hits);
     }
     if seen.has(Seen::DASH) && set.has(Entity::Pem) {

@@ -229,14 +229,14 @@ impl Policy {
         !self.rules.is_empty() || self.features != Features::All
     }
 
-    /// What the declared fields say of `key` in a text that shows no path. With `is_json` the
-    /// key stood in JSON that could not be read: then the last key of a path is enough.
+    /// What the declared fields say of `key` in a text that shows no path. With `is_member` the
+    /// key stood in an object that was not read: then the last key of a path is enough.
     #[must_use]
-    pub fn declared(&self, key: &[u8], is_json: bool) -> Action {
+    pub fn declared(&self, key: &[u8], is_member: bool) -> Action {
         let key = views::plain(key);
         let rule = self.rules.iter().find(|rule| rule.pattern.matches(&key));
         let declared = rule.map_or(Action::Inspect, |rule| rule.action);
-        if !is_json || declared != Action::Inspect {
+        if !is_member || declared != Action::Inspect {
             return declared;
         }
         let mut ends = self.rules.iter().filter(|rule| rule.pattern.ends_with(&key));

@@ -102,16 +102,37 @@ impl Replacer<'_> {
         work: &mut Work,
         out: &mut Vec<u8>,
     ) -> bool {
+        self.text(action, text, (Form::Text, hint), work, out)
+    }
+
+    /// The same for a part of a JSON string: what is written needs no escape.
+    pub fn string(
+        &self,
+        action: Action,
+        text: &[u8],
+        hint: KeyHint,
+        work: &mut Work,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        self.text(action, text, (Form::JsonString, hint), work, out)
+    }
+
+    fn text(
+        &self,
+        action: Action,
+        text: &[u8],
+        (form, hint): (Form, KeyHint),
+        work: &mut Work,
+        out: &mut Vec<u8>,
+    ) -> bool {
         let start = out.len();
         match action {
             Action::Keep => out.extend_from_slice(text),
             Action::Drop => {}
-            Action::Inspect => return self.inspect(text, Form::Text, hint, work, out),
+            Action::Inspect => return self.inspect(text, form, hint, work, out),
             Action::Mask => out.extend_from_slice(b"[masked]"),
             Action::Hash => self.pseudonym(text, hint, work, out),
-            Action::Truncate { chars } => {
-                self.truncated(text, Form::Text, hint, chars, work, out);
-            }
+            Action::Truncate { chars } => self.truncated(text, form, hint, chars, work, out),
             Action::Bucket(bucket) => bucketed(bucket, text, out),
         }
         out[start..] != *text

@@ -216,6 +216,12 @@ pub fn plain(text: &[u8]) -> Cow<'_, [u8]> {
     plain
 }
 
+/// Widens a range of `raw` so that it cuts no escape, no triplet and no character.
+#[must_use]
+pub fn whole_units(raw: &[u8], (start, end): (usize, usize)) -> (usize, usize) {
+    spelling::widen(raw, start, end)
+}
+
 /// Widens the hits from `first` on to whole escapes, triplets and characters, sorts them and joins
 /// those that touch the same bytes.
 fn settle(raw: &[u8], seen: Seen, first: usize, hits: &mut Vec<Hit>) {

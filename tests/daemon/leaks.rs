@@ -29,6 +29,11 @@ const CANARIES: &[&str] = &[
     "not-listed-canary",
 ];
 
+/// How often all of them are planted into a file: some segments' worth, in parts that are read one
+/// by one, since a part is a frame and a segment holds whole frames.
+const N_PLANTED: usize = 1000;
+const N_PLANTED_AT_ONCE: usize = 40;
+
 fn planted(n: usize) -> Vec<String> {
     vec![
         // A prediction with personal features: hashed, dropped, bucketed, truncated, and not
@@ -176,6 +181,60 @@ fn assert_joined(place: &Place) {
     for (name, is_there) in [("amount", true), ("birth_date", true), ("secret_feature", false)] {
         assert_eq!(features.contains(name), is_there, "{features}");
     }
+}
+
+#[test]
+fn no_secret_of_a_file_survives() {
+    let loki = Loki::start();
+    loki.fake.will(std::iter::repeat_n(Act::Answer(503, "sick"), 100_000));
+    let config = config(&loki, "logs: { type: file, include: [\"@/model.log\"] }");
+    // A small share is small segments: most are sealed, and packed while Loki is away.
+    // Where even that were not enough, the file would wait.
+    let share = "/data/spool\", max: 64MiB, shares: { application_logs: 2% }";
+    let config = config.replace("/data/spool\"", share);
+    let config = config.replace("[loki, store]", "[{ name: loki, when_full: block }, store]");
+    let mut place = Place::with(&config);
+    let mut daemon = place.daemon(&[]);
+    for from in (0..N_PLANTED).step_by(N_PLANTED_AT_ONCE) {
+        let to = from + N_PLANTED_AT_ONCE;
+        place.append("model.log", &text(&(from..to).flat_map(planted).collect::<Vec<_>>()));
+        daemon.metrics_when("the spool has a part", |metrics| {
+            metrics.route("events_total", "prediction_logs", "loki") == to as u64
+        });
+    }
+    let past = time::OffsetDateTime::now_utc() - time::Duration::days(10);
+    let past = past.format(&time::format_description::well_known::Rfc3339).expect("printed");
+    let late = format!(r#"{{"ts":"{past}","event":"late","password":"hunter2-canary"}}"#);
+    place.append("model.log", &text(&[late]));
+    let metrics = daemon.metrics_when("the store has all", |metrics| {
+        let of = |tier| metrics.route("delivered_events_total", tier, "store");
+        of("application_logs") == N_PLANTED as u64 * 13 + 1
+            && of("prediction_logs") == N_PLANTED as u64
+    });
+    metrics.assert_balanced();
+    assert_eq!(metrics.route("delivered_events_total", "application_logs", "loki"), 0);
+    until("a packed segment", || {
+        let files = place.files("data/spool").into_iter();
+        let mut parts = files.filter(|path| path.to_string_lossy().contains("application_logs"));
+        parts.any(|path| {
+            let bytes = fs::read(path).unwrap_or_default();
+            memchr::memmem::find(&bytes, &[0x28, 0xb5, 0x2f, 0xfd]).is_some()
+        })
+    });
+    assert!(assert_clean_files(&place) > 4);
+    assert_clean_words(&daemon);
+    loki.fake.recover();
+    let metrics = daemon.metrics_when("Loki has all", |metrics| {
+        metrics.route("spooled_events", "application_logs", "loki") == 0
+            && metrics.route("spooled_events", "prediction_logs", "loki") == 0
+    });
+    metrics.assert_balanced();
+    assert_eq!(metrics.route("dead_letter_events_total", "application_logs", "loki"), 1);
+    assert_clean_loki(&loki);
+    assert_clean_words(&daemon);
+    daemon.stop();
+    assert_clean_files(&place);
+    assert_joined(&place);
 }
 
 #[test]

@@ -312,9 +312,14 @@ fn assignment(rng: &mut Rng) -> String {
         "Authorization",
         "cookie",
     ]);
-    let mark = rng.pick(&["=", ":", " = ", ": ", "=>", ":=", "':'", "'] = '", "' : u'"]);
-    let value = match rng.below(3) {
+    if rng.below(6) == 0 {
+        return format!("('{key}', '{}')", rng.some(b"abcXYZ019", 1, 12));
+    }
+    let marks = ["=", ":", " = ", ": ", "=>", ":=", "':'", "'] = '", "' : u'", ":      ", "    = "];
+    let mark = rng.pick(&marks);
+    let value = match rng.below(4) {
         0 => rng.some(b"0123456789", 1, 9),
+        1 => format!("Secret('{}')", rng.some(b"abcXYZ019", 1, 12)),
         _ => rng.some(b"abcXYZ019", 1, 12),
     };
     format!("{key}{mark}{value}")
@@ -322,7 +327,12 @@ fn assignment(rng: &mut Rng) -> String {
 
 fn option(rng: &mut Rng) -> String {
     let key = rng.pick(&["--password", "--token", "--api-key", "--secret"]);
-    format!("{key} {}", rng.some(b"abc123", 1, 9))
+    let value = rng.some(b"abc123", 1, 9);
+    match rng.below(3) {
+        0 => format!("{key} {value}"),
+        1 => format!("'{key}','{value}'"),
+        _ => format!("\"{key}\", \"{value}\""),
+    }
 }
 
 fn url(rng: &mut Rng) -> String {

@@ -7,6 +7,9 @@
 //! field is still a token.
 
 use crate::diagnostic::{Diagnostic, Source, closest};
+use crate::protect::context::{self, KeyHint};
+use crate::protect::entity::{Entity, EntitySet};
+use crate::protect::find;
 
 use super::{Entry, Node, Value};
 
@@ -18,12 +21,21 @@ const MAPS: [&str; 2] = ["headers", "env"];
 /// Keys whose map holds other people's names, `password: drop` among them.
 const NAMES: [&str; 2] = ["fields", "labels"];
 
+/// What no text of a config may show.
+const SECRET_SHAPES: EntitySet = EntitySet::NONE
+    .with(Entity::Pem)
+    .with(Entity::Secret)
+    .with(Entity::ApiKey)
+    .with(Entity::BearerToken)
+    .with(Entity::Jwt);
+
 /// Hides all secrets below `root`.
 pub(super) fn hide(root: &Node, source: &mut Source) {
     match &root.value {
         Value::Map(entries) => entries.iter().for_each(|entry| hide_entry(entry, source)),
-        Value::List(items) => items.iter().for_each(|item| hide(item, source)),
-        Value::Scalar(scalar) => hide_password_in_url(&scalar.text, root, source),
+        Value::List(items) => hide_items(items, source),
+        Value::Scalar(scalar) if holds_secret(&scalar.text) => source.hide(root.span()),
+        Value::Scalar(_) => {}
         Value::Null => {}
     }
 }
@@ -68,11 +80,28 @@ fn is_reference(text: &str) -> bool {
         .is_some_and(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
 }
 
-fn hide_password_in_url(text: &str, node: &Node, source: &mut Source) {
-    let userinfo = text.split_once("://").and_then(|(_, rest)| rest.split('/').next());
-    if userinfo.is_some_and(|authority| authority.contains('@')) {
-        source.hide(node.span());
+/// A command's arguments may be secrets that only the option before them names.
+fn hide_items(items: &[Node], source: &mut Source) {
+    let mut is_told = false;
+    for item in items {
+        let text = match &item.value {
+            Value::Scalar(scalar) => scalar.text.as_str(),
+            _ => "",
+        };
+        match is_told && !is_reference(text) {
+            true => source.hide(item.span()),
+            false => hide(item, source),
+        }
+        is_told = text.strip_prefix("--").is_some_and(|name| context::is_secret(name.as_bytes()));
     }
+}
+
+/// Whether a text holds what would be masked in a log line too, or is a URL with a user.
+fn holds_secret(text: &str) -> bool {
+    let authority = text.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+    let mut hits = Vec::new();
+    find::find(text.as_bytes(), SECRET_SHAPES, KeyHint::NONE, &mut hits);
+    authority.is_some_and(|authority| authority.contains('@')) || !hits.is_empty()
 }
 
 /// The same without a tree: hides what follows a secret's key on its line, unless it is a reference
@@ -90,6 +119,15 @@ pub(super) fn hide_by_line(source: &mut Source) {
             let is_secret = is_near(&key, &SECRETS) || value.starts_with("//");
             if is_secret && !value.starts_with(['{', '[']) && !is_reference(value) {
                 hidden = hidden.or(Some(start + at + 1));
+            }
+        }
+        for (at, _) in line.match_indices("--") {
+            let rest = &line[at + 2..];
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '-' && c != '_');
+            let name = &rest[..end.unwrap_or(rest.len())];
+            if context::is_secret(name.as_bytes()) {
+                let from = start + at + 2 + name.len();
+                hidden = Some(hidden.map_or(from, |hidden: usize| hidden.min(from)));
             }
         }
         if let Some(from) = hidden {

@@ -80,16 +80,23 @@ fn secrets_are_not_shown() {
     let (document, _) = parse(
         "s: { token: hunter2, key: { file: /f }, url: \"http://u:hunter2@h/\" }\n\
          t: { headers: { X: hunter2 }, fields: { password: drop }, password: '${SET}' }\n\
-         u: { password: \"${NO:-hunter2}\" }\n",
+         u: { password: \"${NO:-hunter2}\" }\n\
+         v: { command: [serve, --api-key, hunter2, 'x --password hunter2', password=hunter2] }\n\
+         w: { url: 'http://h/x?sig=hunter2' }\n",
     );
-    let shown = ["s", "t", "u"]
+    let shown = ["s", "t", "u", "v", "w"]
         .map(|key| document.at_key(&steps![key], "m").place.expect("it has a place").shown);
     let shown = shown.concat();
     assert!(!shown.contains("hunter2"), "{shown}");
     for kept in ["/f", "drop", "${SET}"] {
         assert!(shown.contains(kept), "{kept} in {shown}");
     }
-    for broken in ["a: [\ntoken: hunter2 : x\n", "s:\n\ttoken: hunter2", "x: { password: hunter2"] {
+    for broken in [
+        "a: [\ntoken: hunter2 : x\n",
+        "s:\n\ttoken: hunter2",
+        "x: { password: hunter2",
+        "x: [a, --token, hunter2",
+    ] {
         let problem = &Document::parse("t", broken, &NoEnv).expect_err("it is broken")[0];
         assert!(!problem.to_string().contains("hunter2"), "{problem}");
     }

@@ -170,11 +170,11 @@ pub fn could_hold<B: Block>(bytes: &[u8], start: usize, end: usize) -> bool {
 }
 
 /// The first two bytes of what vendors' keys begin with, `ey` of web tokens, `be`arer and `ba`sic.
-const HEADS: [&[u8; 2]; 42] = [
+const HEADS: [&[u8; 2]; 48] = [
     b"AK", b"AS", b"AB", b"AC", b"gh", b"gi", b"gl", b"xo", b"xa", b"ho", b"AI", b"ya", b"GO",
     b"sk", b"rk", b"wh", b"hf", b"np", b"py", b"do", b"SG", b"sh", b"sq", b"EA", b"dc", b"li",
     b"da", b"nv", b"r8", b"gs", b"pp", b"AT", b"AG", b"sn", b"ey", b"be", b"ba", b"Be", b"Ba",
-    b"BE", b"BA", b"bE",
+    b"BE", b"BA", b"bE", b"hv", b"ls", b"pc", b"tv", b"PM", b"NR",
 ];
 
 /// For each first byte the low five bits of the second bytes that may follow, as a set.

@@ -23,6 +23,10 @@ impl<'a> Words<'a> {
                 start = i;
             }
             if !inside {
+                // `pass@10` is a measure of code models.
+                if key.get(i) == Some(&b'@') && words.last_is(b"pass") {
+                    words.push(b"at");
+                }
                 start = i + 1;
             }
         }
@@ -42,6 +46,10 @@ impl<'a> Words<'a> {
             *slot = word;
             self.n += 1;
         }
+    }
+
+    fn last_is(&self, word: &[u8]) -> bool {
+        self.n > 0 && self.list[self.n - 1].eq_ignore_ascii_case(word)
     }
 
     pub(super) fn n(&self) -> usize {
@@ -172,7 +180,7 @@ pub(super) static STRONG: Vocabulary = Vocabulary::new(
 );
 
 /// Secrets inside of keys that are glued together.
-const STEMS: [&str; 13] = [
+const STEMS: [&str; 15] = [
     "password",
     "passwd",
     "passphrase",
@@ -186,6 +194,8 @@ const STEMS: [&str; 13] = [
     "clientsecret",
     "sessiontoken",
     "setcookie",
+    "dbpass",
+    "userpass",
 ];
 
 /// Secrets only where they are the whole key.
@@ -227,7 +237,8 @@ pub(super) static MEASURE: Vocabulary = Vocabulary::new(
      changed expires expiry expired expiration ttl required enabled disabled valid policy type \
      types has is usage limit budget latency time timestamp ts duration per prob probs logprob \
      logprobs index idx position pos offset version missing present exists at date created \
-     updated seen consent banner tokenizer",
+     updated seen consent banner tokenizer accuracy acc loss throughput dropout frequency freq \
+     speed perplexity dim dims norm",
 );
 
 /// Keys under which a number may be a card.

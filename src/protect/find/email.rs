@@ -14,6 +14,10 @@ use crate::protect::entity::Entity;
 pub(super) fn find(text: &[u8], hits: &mut Vec<Hit>) {
     let mut floor = 0;
     for at in memchr::memchr_iter(b'@', text) {
+        if super::at(text, at + 1, |byte| *byte == b'@') {
+            // `bob@@x.com` is a slip; the last of them counts.
+            continue;
+        }
         if let (Some(start), Some(end)) = (local_start(text, floor, at), domain_end(text, at + 1)) {
             hits.push(Hit::new(start, end, Entity::Email));
         }
@@ -26,12 +30,15 @@ fn is_local(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || marks.contains(&byte)
 }
 
-/// Letters and digits of any script, and marks that combine with them.
+/// Letters and digits of any script, marks that combine with them, and what stands for bytes that
+/// were no UTF-8.
 fn is_word(c: char) -> bool {
-    c.is_alphanumeric() || matches!(c, '\u{300}'..='\u{36F}')
+    c.is_alphanumeric() || matches!(c, '\u{300}'..='\u{36F}' | char::REPLACEMENT_CHARACTER)
 }
 
 fn local_start(text: &[u8], floor: usize, at: usize) -> Option<usize> {
+    let doubled = text[floor..at].iter().rev().take_while(|byte| **byte == b'@').count();
+    let at = at - doubled;
     let mut i = at;
     while i > floor {
         let byte = text[i - 1];

@@ -30,7 +30,10 @@ pub(super) fn find_v4(text: &[u8], hint: KeyHint, hits: &mut Vec<Hit>) {
         let starts = !dotted && !super::before(text, i, u8::is_ascii_alphanumeric);
         if let Some((octets, end)) = starts.then(|| quad(text, i)).flatten() {
             let local = octets[0] == 127 || octets == [0; 4];
-            if !local && (hint.has(KeyHint::IP) || !is_version(text, i)) {
+            // A port is an address's.
+            let port = super::at(text, end, |byte| *byte == b':')
+                && super::at(text, end + 1, u8::is_ascii_digit);
+            if !local && (hint.has(KeyHint::IP) || port || !is_version(text, i)) {
                 hits.push(Hit::new(i, end, Entity::IpAddress));
             }
             i = end;
@@ -79,7 +82,9 @@ fn is_version(text: &[u8], start: usize) -> bool {
     let marks = |byte: &u8| matches!(byte, b' ' | b':' | b'=' | b'"' | b'\'' | b'-' | b'_');
     let end = head.len() - head.iter().rev().take_while(|byte| marks(byte)).count();
     let len = head[..end].iter().rev().take_while(|byte| byte.is_ascii_alphabetic()).count();
-    len > 1 && context::of_key(&head[end - len..end]).has(KeyHint::VERSION)
+    let word = &head[end - len..end];
+    // An agent in a sentence is a machine.
+    len > 1 && !word.eq_ignore_ascii_case(b"agent") && context::of_key(word).has(KeyHint::VERSION)
 }
 
 /// `Chrome/120.0.0.1`, `curl/7.1.2.3`: a user agent's product; not `/hosts/10.0.0.1`.
@@ -90,6 +95,10 @@ fn is_product(head: &[u8]) -> bool {
     let len = head.iter().rev().take_while(|byte| inside(byte)).count();
     let (rest, word) = head.split_at(head.len() - len);
     let path = rest.last() == Some(&b'/');
+    if context::is_versions(word) {
+        // `/models/fraud/versions/1.2.3.4`.
+        return true;
+    }
     let upper = word.first().is_some_and(u8::is_ascii_uppercase);
     !path && (upper || LOWER.iter().any(|product| word.ends_with(product)))
 }

@@ -1,5 +1,5 @@
-//! Runs of digits: groups parted by single separators, which cards, social security numbers and
-//! phone numbers are looked for in.
+//! Runs of digits: groups parted by single separators (or ` - `), which cards, social security
+//! numbers and phone numbers are looked for in.
 //!
 //! Necessary condition of all three: seven digits in the text, and in a row but for separators.
 //!
@@ -17,7 +17,7 @@ pub(super) const GROUPS_MAX: usize = 32;
 /// Groups that two parts of a long run share: a card's at most five.
 const OVERLAP: usize = 5;
 
-/// Groups of digits, each parted from the next by one separator byte.
+/// Groups of digits, each parted from the next by one separator.
 #[derive(Debug)]
 pub(super) struct Run<'a> {
     pub(super) text: &'a [u8],
@@ -40,12 +40,14 @@ impl<'a> Run<'a> {
             let end = i + text[i..].iter().take_while(|byte| byte.is_ascii_digit()).count();
             run.groups[run.n] = (i as u32, end as u32);
             run.n += 1;
+            let is_wide = text[end..].starts_with(b" - ");
+            let next = end + if is_wide { 3 } else { 1 };
             let goes_on = super::at(text, end, |byte| is_separator(*byte))
-                && super::at(text, end + 1, u8::is_ascii_digit);
+                && super::at(text, next, u8::is_ascii_digit);
             if !goes_on {
                 return run;
             }
-            i = end + 1;
+            i = next;
         }
     }
 
@@ -65,7 +67,7 @@ impl<'a> Run<'a> {
         end - start
     }
 
-    /// The separator before group `k`.
+    /// The separator's byte before group `k`.
     pub(super) fn separator(&self, k: usize) -> Option<u8> {
         if k == 0 || k >= self.n {
             return None;

@@ -3,14 +3,15 @@
 //!
 //! Reads what broken JSON, logfmt, dicts in tracebacks, headers and query strings have in common. A
 //! value reaches to the end of its quotes, brackets or word; what is never closed reaches to the
-//! end
-//! of the text. Deliberately judges no key: the caller knows which are declared.
+//! end of the text. Deliberately judges no key: the caller knows which are declared. A number is a
+//! key only in quotes: fields have names, and clocks, ratios and places in files (`12:30`, `py:7`)
+//! are no pairs.
 //!
 //! # Why
 //! Fails closed: a quote within a value of JSON closes it only where JSON could go on, because
 //! servers that do not escape their messages write such quotes.
 
-use super::secret::bracket_len;
+use super::secret::{bracket_len, call_len};
 
 /// Longest key that is looked at.
 const KEY_MAX: usize = 128;
@@ -22,7 +23,9 @@ pub struct Pair {
     pub key: (usize, usize),
     /// Behind the `=` or `:`.
     behind: usize,
-    /// A quoted key and a colon: the value is a token of JSON.
+    /// A key in quotes of any kind and a colon: a member of an object, whose path does not show.
+    pub is_member: bool,
+    /// A key in double quotes and a colon: the value is a token of JSON.
     pub is_json: bool,
 }
 
@@ -64,15 +67,16 @@ impl Iterator for Pairs<'_> {
             if self.text[mark..].starts_with(b"://") {
                 continue;
             }
-            let Some((key, is_quoted)) = key_before(self.text, mark) else { continue };
-            let is_json = is_quoted && self.text[mark] == b':';
-            return Some(Pair { key, behind: mark + 1, is_json });
+            let Some((key, quote)) = key_before(self.text, mark) else { continue };
+            let is_member = quote.is_some() && self.text[mark] == b':';
+            let is_json = is_member && quote == Some(b'"');
+            return Some(Pair { key, behind: mark + 1, is_member, is_json });
         }
     }
 }
 
-/// The key that ends before `mark`, over spaces, a bracket and quotes; and whether it has `"`.
-fn key_before(text: &[u8], mark: usize) -> Option<((usize, usize), bool)> {
+/// The key that ends before `mark`, over spaces, a bracket and quotes; and what quotes it.
+fn key_before(text: &[u8], mark: usize) -> Option<((usize, usize), Option<u8>)> {
     let from = mark.saturating_sub(KEY_MAX);
     let head = text[from..mark].trim_ascii_end();
     let head = head.strip_suffix(b"]").unwrap_or(head);
@@ -82,14 +86,24 @@ fn key_before(text: &[u8], mark: usize) -> Option<((usize, usize), bool)> {
         let inside = &inside[..inside.len() - slashes];
         let start = memchr::memrchr(*quote, inside)? + 1;
         return (start < inside.len())
-            .then_some(((from + start, from + inside.len()), *quote == b'"'));
+            .then_some(((from + start, from + inside.len()), Some(*quote)));
     }
-    let is_key = |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte);
+    let is_key =
+        |byte: &&u8| byte.is_ascii_alphanumeric() || b"_-.".contains(byte) || **byte >= 0x80;
     let len = head.iter().rev().take_while(is_key).count();
     let key = &head[head.len() - len..];
     let lead = key.iter().take_while(|byte| b"-.".contains(byte)).count();
     let start = from + head.len() - len + lead;
-    (lead < len).then_some(((start, from + head.len()), false))
+    (lead < len && is_name(&key[lead..])).then_some(((start, from + head.len()), None))
+}
+
+/// Whether a key without quotes could be a field's: a number is none, nor the `2026-01-02T10` of a
+/// time.
+fn is_name(key: &[u8]) -> bool {
+    let is_letter = |byte: &&u8| byte.is_ascii_alphabetic() || **byte >= 0x80;
+    let n_letters = key.iter().filter(is_letter).take(2).count();
+    let is_numbered = key.first().is_some_and(u8::is_ascii_digit);
+    n_letters == 2 || (n_letters == 1 && !is_numbered)
 }
 
 /// The value that begins behind a mark at `at`; none where the text ends or nothing stands there.
@@ -143,7 +157,10 @@ fn word_len(text: &[u8]) -> usize {
         b'\\' => text.get(at + 1).is_some_and(|next| b"\"'n\\".contains(next)),
         _ => false,
     };
-    (0..text.len()).find(|at| ends(*at)).unwrap_or(text.len())
+    let end = (0..text.len()).find(|at| ends(*at)).unwrap_or(text.len());
+    let Some(open) = memchr::memchr(b'(', &text[..end]) else { return end };
+    // `UserId("u 1")`.
+    call_len(&text[open..]).map_or(end, |len| end.max(open + len))
 }
 
 #[cfg(test)]
@@ -164,7 +181,10 @@ mod tests {
             ("d['k'] = u'v' # x", &[("k", "'v'")]),
             ("a.b: true, c:=2", &[("a.b", "true"), ("c", "2")]),
             ("see http://x/?k=v#f", &[("k", "v#f")]),
-            ("=1 : 2 \"\":3 k=", &[("1", "2")]),
+            ("=1 : 2 \"\":3 k=", &[]),
+            ("at 12:30 \"1\": 2 v1=3 _:4", &[("1", "2"), ("v1", "3")]),
+            ("2026-01-02T10:30 2fa=1 größe=2", &[("2fa", "1"), ("größe", "2")]),
+            ("a=Id(\"x y\"), b=x(y c=f(1) d", &[("a", "Id(\"x y\")"), ("b", "x(y"), ("c", "f(1)")]),
         ] {
             let pairs = Pairs::of(text.as_bytes());
             let found: Vec<_> = pairs

@@ -2,21 +2,28 @@
 //! `scheme://user:…@host`.
 //!
 //! Necessary condition: a `=` or `:` behind a word that [`context::is_secret`] takes; `--` before
-//! one; or `://` with an `@` behind it.
+//! one, or `-` before and a blank behind it; such a word as the first of two quoted ones in
+//! brackets, `, ` between them; or `://` with an `@` behind it.
 //!
 //! # Why
 //! The same rules judge a key in text and a key in JSON, so that JSON inside of a string, a dict in
 //! a traceback and a header dump need no parser of their own. Only the value is taken, to the end
 //! of its quotes, brackets or word.
 
+mod value;
+
 use super::{Hit, Seen};
 use crate::protect::context;
 use crate::protect::entity::Entity;
+pub(super) use value::{bracket_len, call_len};
+use value::{is_nothing, value};
 
 /// Longest key that is looked at.
-const KEY_MAX: usize = 64;
+const KEY_MAX: usize = 96;
 /// How far a password with raw slashes is followed.
 const USERINFO_MAX: usize = 256;
+/// Blanks between a key and its value, and around the mark: tables are aligned with them.
+const GAP_MAX: usize = 48;
 
 pub(super) fn find(text: &[u8], seen: Seen, hits: &mut Vec<Hit>) {
     let mut floor = 0;
@@ -38,10 +45,15 @@ pub(super) fn find(text: &[u8], seen: Seen, hits: &mut Vec<Hit>) {
     if seen.has(Seen::DASH) {
         options(text, hits);
     }
+    tuples(text, hits);
 }
 
 fn is_key(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'$')
+}
+
+fn gap(text: &[u8]) -> usize {
+    text.iter().take(GAP_MAX).take_while(|byte| matches!(byte, b' ' | b'\t')).count()
 }
 
 fn is_quote(byte: u8) -> bool {
@@ -59,7 +71,7 @@ fn assigned(text: &[u8], i: usize, floor: usize) -> Option<(usize, usize)> {
     let mut start = i + 1;
     // `=>`, `:=`, `==`.
     start += text[start..].iter().take(1).filter(|byte| matches!(byte, b'=' | b'>')).count();
-    start += text[start..].iter().take(4).take_while(|byte| **byte == b' ').count();
+    start += gap(&text[start..]);
     value(text, start, name)
 }
 
@@ -89,8 +101,11 @@ fn is_query_secret(name: &[u8]) -> bool {
 fn key_before(text: &[u8], i: usize, floor: usize) -> Option<(usize, usize)> {
     let from = floor.max(i.saturating_sub(KEY_MAX));
     let head = &text[from..i];
-    let marks = |byte: &&u8| matches!(byte, b' ' | b'"' | b'\'' | b'`' | b'\\' | b']' | b':');
-    let end = head.len() - head.iter().rev().take(5).take_while(marks).count();
+    let blanks = head.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let marks =
+        |byte: &&u8| matches!(byte, b' ' | b'\t' | b'"' | b'\'' | b'`' | b'\\' | b']' | b':');
+    let marked = &head[..head.len() - blanks];
+    let end = marked.len() - marked.iter().rev().take(5).take_while(marks).count();
     let word = |end: usize| end - head[..end].iter().rev().take_while(|byte| is_key(byte)).count();
     let start = word(end);
     if start == end {
@@ -101,126 +116,79 @@ fn key_before(text: &[u8], i: usize, floor: usize) -> Option<(usize, usize)> {
     Some((from + start, from + end))
 }
 
-/// The value that begins at `start`; none where nothing stands there that could be a secret.
-fn value(text: &[u8], mut start: usize, key: &[u8]) -> Option<(usize, usize)> {
-    // Python's prefixes of literals, and escaped quotes.
-    let prefix = super::at(text, start, |byte| matches!(byte, b'b' | b'r' | b'u' | b'f'))
-        && super::at(text, start + 1, |byte| is_quote(*byte));
-    start += usize::from(prefix);
-    start += text[start..].iter().take_while(|byte| **byte == b'\\').count();
-    let first = *text.get(start)?;
-    if is_quote(first) {
-        let escaped = super::before(text, start, |byte| *byte == b'\\');
-        let end = start + 1 + quoted_len(&text[start + 1..], first, escaped);
-        return (end > start + 1 && !is_nothing(&text[start + 1..end])).then_some((start + 1, end));
-    }
-    if matches!(first, b'{' | b'[' | b'(') {
-        let end = start + bracket_len(&text[start..]);
-        return (end > start + 2 && !is_mask(&text[start..end])).then_some((start, end));
-    }
-    let to_the_end = reaches_line_end(key);
-    let mut end = start + plain_len(&text[start..], to_the_end);
-    let is_scheme = |word: &[u8]| {
-        let words: [&[u8]; 7] = [
-            b"bearer",
-            b"basic",
-            b"token",
-            b"digest",
-            b"apikey",
-            b"negotiate",
-            b"aws4-hmac-sha256",
-        ];
-        words.iter().any(|scheme| word.eq_ignore_ascii_case(scheme))
-    };
-    if !to_the_end && is_scheme(&text[start..end]) && super::at(text, end, |byte| *byte == b' ') {
-        end += 1 + plain_len(&text[end + 1..], false);
-    }
-    (end > start && !is_nothing(&text[start..end])).then_some((start, end))
-}
-
-/// Headers whose value has spaces: all of the line is the secret.
-fn reaches_line_end(key: &[u8]) -> bool {
-    let names: [&[u8]; 2] = [b"cookie", b"authorization"];
-    let tail = key.rsplit(|byte| *byte == b'-').next().unwrap_or_default();
-    names.iter().any(|name| tail.eq_ignore_ascii_case(name))
-}
-
-/// Bytes before the quote that closes. Where the opening one was escaped (`\"`, JSON inside of a
-/// string), the closing one is too.
-fn quoted_len(text: &[u8], quote: u8, escaped: bool) -> usize {
-    if escaped {
-        return memchr::memmem::find(text, &[b'\\', quote]).unwrap_or(text.len());
-    }
-    let mut i = 0;
-    while i < text.len() && text[i] != quote {
-        i += if text[i] == b'\\' { 2 } else { 1 };
-    }
-    i.min(text.len())
-}
-
-/// To the bracket that closes the first one, over quoted ones; to the end where none does.
-pub(super) fn bracket_len(text: &[u8]) -> usize {
-    let (mut depth, mut i) = (0u32, 0);
-    while i < text.len() {
-        match text[i] {
-            b'{' | b'[' | b'(' => depth += 1,
-            b'}' | b']' | b')' => depth -= 1,
-            quote if is_quote(quote) => i += 1 + quoted_len(&text[i + 1..], quote, false),
-            _ => {}
-        }
-        i += 1;
-        if depth == 0 {
-            return i;
-        }
-    }
-    text.len()
-}
-
-fn plain_len(text: &[u8], to_the_end: bool) -> usize {
-    let ends = |byte: &u8| match byte {
-        b'"' | b'\'' | b'`' | b'\n' | b'\r' => true,
-        b' ' | b'\t' | b',' | b';' | b'&' | b'<' | b'>' | b')' | b'}' | b']' | b'|' => !to_the_end,
-        _ => false,
-    };
-    text.iter().position(ends).unwrap_or(text.len())
-}
-
-/// Values that hold nothing: null and its kin, stars, and what a mask left.
-fn is_nothing(value: &[u8]) -> bool {
-    let words: [&[u8]; 8] =
-        [b"null", b"none", b"nil", b"true", b"false", b"undefined", b"required", b"<redacted>"];
-    value.iter().all(|byte| matches!(byte, b'*' | b'.' | b' '))
-        || words.iter().any(|word| value.eq_ignore_ascii_case(word))
-        || is_mask(value)
-}
-
-/// `[secret]`, as this program writes it: masking twice changes nothing.
-fn is_mask(value: &[u8]) -> bool {
-    let Some(word) = value.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")) else {
-        return false;
-    };
-    word == b"masked" || std::str::from_utf8(word).is_ok_and(|word| Entity::parse(word).is_some())
-}
-
-/// `--password hunter2`.
+/// `--password hunter2`, `-password hunter2`, and the same as a list (`'--password', 'hunter2'`).
 fn options(text: &[u8], hits: &mut Vec<Hit>) {
     let mut floor = 0;
-    for at in memchr::memmem::find_iter(text, b"--") {
-        if at < floor {
+    for at in memchr::memchr_iter(b'-', text) {
+        let glued = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+        if at < floor || super::before(text, at, glued) {
             continue;
         }
-        let start = at + 2;
+        let is_long = text.get(at + 1) == Some(&b'-');
+        let start = at + 1 + usize::from(is_long);
         let len = text[start..].iter().take(KEY_MAX).take_while(|byte| is_key(byte)).count();
         let end = start + len;
-        if len == 0 || text.get(end) != Some(&b' ') || super::at(text, end + 1, |b| *b == b'-') {
+        let Some(behind) = (len > 0).then(|| behind_option(text, end)).flatten() else { continue };
+        let quoted = text.get(behind).is_some_and(|byte| is_quote(*byte));
+        // `-token 'x'` as well, where a blank shows that it is an option.
+        let is_option = is_long || super::before(text, behind, |byte| matches!(byte, b' ' | b'\t'));
+        if !is_option || super::at(text, behind + usize::from(quoted), |byte| *byte == b'-') {
             continue;
         }
         if let Some(found) = context::is_secret(&text[start..end])
-            .then(|| value(text, end + 1, &text[start..end]))
+            .then(|| value(text, behind, &text[start..end]))
             .flatten()
         {
             hits.push(Hit::new(found.0, found.1, Entity::Secret));
             floor = found.1;
+        }
+    }
+}
+
+/// Where the argument of the option that ends at `at` begins: behind blanks, or behind the comma of
+/// a list.
+fn behind_option(text: &[u8], at: usize) -> Option<usize> {
+    let slashes = text[at..].iter().take_while(|byte| **byte == b'\\').count();
+    let quote = text.get(at + slashes).copied().filter(|byte| is_quote(*byte));
+    let mut i = if quote.is_some() { at + slashes + 1 } else { at };
+    if quote.is_some() {
+        (text.get(i) == Some(&b',')).then_some(())?;
+        i += 1;
+    }
+    let blanks = gap(&text[i..]);
+    (quote.is_some() || blanks > 0).then_some(i + blanks)
+}
+
+/// `('x-api-key', 'hunter2')`: headers and items as Python prints them.
+fn tuples(text: &[u8], hits: &mut Vec<Hit>) {
+    let mut floor = 0;
+    for open in memchr::memchr2_iter(b'(', b'[', text) {
+        if open < floor {
+            continue;
+        }
+        let first = open + 1 + usize::from(super::at(text, open + 1, |byte| *byte == b'b'));
+        let Some(quote) = text.get(first).copied().filter(|byte| is_quote(*byte)) else { continue };
+        let name = &text[first + 1..];
+        let len = name.iter().take(KEY_MAX).take_while(|byte| is_key(byte)).count();
+        let behind = first + 1 + len;
+        // The value must be quoted: what is not could be read to its end for each of a row of them.
+        let is_prefixed = super::at(text, behind + 3, |byte| *byte == b'b');
+        let is_pair = text[behind..].starts_with(&[quote, b',', b' '])
+            && super::at(text, behind + 3 + usize::from(is_prefixed), |byte| is_quote(*byte));
+        if len == 0 || !is_pair {
+            continue;
+        }
+        let Some((start, end)) = context::is_secret(&name[..len])
+            .then(|| value(text, behind + 3, &name[..len]))
+            .flatten()
+        else {
+            continue;
+        };
+        // Two items and no more: a longer row is one of names.
+        let quoted = super::before(text, start, |byte| is_quote(*byte));
+        if quoted && super::at(text, end + 1, |byte| matches!(byte, b')' | b']')) {
+            hits.push(Hit::new(start, end, Entity::Secret));
+            floor = end;
         }
     }
 }

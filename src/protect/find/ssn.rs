@@ -1,7 +1,7 @@
 //! US social security numbers of all ranges that were ever valid (SSA, randomised since 2011).
 //!
-//! Necessary condition: `ddd-dd-dddd` or `ddd dd dddd`; or seven to nine digits under a key or
-//! behind a word that says so.
+//! Necessary condition: `ddd-dd-dddd` or `ddd dd dddd`; or seven to nine digits, with any
+//! separators, under a key or behind a word that says so.
 
 use super::numbers::Run;
 use super::{Hit, before};
@@ -32,7 +32,8 @@ fn is_grouped(run: &Run<'_>, k: usize, hint: KeyHint) -> bool {
         return false;
     }
     let separator = run.separator(k + 1);
-    if separator != run.separator(k + 2) || !matches!(separator, Some(b'-' | b' ')) {
+    let is_usual = matches!(separator, Some(b'-' | b' '));
+    if separator != run.separator(k + 2) || !(is_usual || said(run, run.group(k).0, hint)) {
         return false;
     }
     let part = |k: usize| &run.text[run.group(k).0..run.group(k).1];

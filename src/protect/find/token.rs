@@ -28,22 +28,24 @@ enum Alphabet {
 /// Prefix, least number of characters behind it, and their alphabet. From the vendors' own pages
 /// and gitleaks' rules; identifiers that grant nothing are left out.
 #[rustfmt::skip]
-const PREFIXES: [(&[u8], usize, Alphabet); 56] = {
+const PREFIXES: [(&[u8], usize, Alphabet); 64] = {
     use Alphabet::{Dotted, Hex, Mixed, Path, Upper, Url};
     [
         (b"AKIA", 16, Upper), (b"ASIA", 16, Upper), (b"ABIA", 16, Upper), (b"ACCA", 16, Upper),
         (b"AIza", 30, Url), (b"ATATT3", 40, Url), (b"AGE-SECRET-KEY-1", 40, Upper),
-        (b"EAACEdEose0cBA", 10, Url), (b"GOCSPX-", 20, Url), (b"SG.", 40, Dotted),
-        (b"dop_v1_", 40, Hex), (b"dckr_pat_", 20, Url), (b"dapi", 32, Hex), (b"ghp_", 30, Url),
-        (b"gho_", 30, Url), (b"ghu_", 30, Url), (b"ghs_", 30, Url), (b"ghr_", 30, Url),
-        (b"github_pat_", 22, Url), (b"glpat-", 16, Url), (b"gldt-", 16, Url), (b"glrt-", 16, Url),
-        (b"glsa_", 30, Url), (b"gsk_", 40, Url), (b"hooks.slack.com/services/", 20, Path),
-        (b"hf_", 30, Url), (b"lin_api_", 30, Url), (b"npm_", 30, Url), (b"nvapi-", 30, Url),
-        (b"pypi-AgEI", 20, Url), (b"pplx-", 40, Url), (b"rk_live_", 16, Url),
-        (b"rk_test_", 16, Url), (b"r8_", 30, Url), (b"sk_live_", 16, Url), (b"sk_test_", 16, Url),
-        (b"sk-proj-", 20, Url), (b"sk-ant-", 20, Url), (b"sk-or-", 20, Url), (b"sk-", 20, Mixed),
-        (b"shpat_", 30, Hex), (b"shpss_", 30, Hex), (b"sq0atp-", 20, Url), (b"sq0csp-", 20, Url),
-        (b"sntrys_", 40, Url), (b"whsec_", 20, Url), (b"xoxb-", 10, Url), (b"xoxp-", 10, Url),
+        (b"EAACEdEose0cBA", 10, Url), (b"GOCSPX-", 20, Url), (b"NRAK-", 20, Upper),
+        (b"PMAK-", 40, Url), (b"SG.", 40, Dotted), (b"dop_v1_", 40, Hex), (b"dckr_pat_", 20, Url),
+        (b"dapi", 32, Hex), (b"ghp_", 30, Url), (b"gho_", 30, Url), (b"ghu_", 30, Url),
+        (b"ghs_", 30, Url), (b"ghr_", 30, Url), (b"github_pat_", 22, Url), (b"glpat-", 16, Url),
+        (b"gldt-", 16, Url), (b"glrt-", 16, Url), (b"glsa_", 30, Url), (b"gsk_", 40, Url),
+        (b"hooks.slack.com/services/", 20, Path), (b"hf_", 30, Url), (b"hvs.", 20, Url),
+        (b"hvb.", 20, Url), (b"lin_api_", 30, Url), (b"lsv2_pt_", 30, Url), (b"lsv2_sk_", 30, Url),
+        (b"npm_", 30, Url), (b"nvapi-", 30, Url), (b"pypi-AgEI", 20, Url), (b"pplx-", 40, Url),
+        (b"pcsk_", 30, Url), (b"rk_live_", 16, Url), (b"rk_test_", 16, Url), (b"r8_", 30, Url),
+        (b"sk_live_", 16, Url), (b"sk_test_", 16, Url), (b"sk-proj-", 20, Url),
+        (b"sk-ant-", 20, Url), (b"sk-or-", 20, Url), (b"sk-", 20, Mixed), (b"shpat_", 30, Hex),
+        (b"shpss_", 30, Hex), (b"sq0atp-", 20, Url), (b"sq0csp-", 20, Url), (b"sntrys_", 40, Url),
+        (b"tvly-", 20, Url), (b"whsec_", 20, Url), (b"xoxb-", 10, Url), (b"xoxp-", 10, Url),
         (b"xoxa-", 10, Url), (b"xoxr-", 10, Url), (b"xoxs-", 10, Url), (b"xoxe-", 10, Url),
         (b"xoxe.", 10, Dotted), (b"xapp-", 10, Url), (b"xai-", 40, Url), (b"ya29.", 20, Dotted),
     ]

@@ -235,7 +235,7 @@ fn unicode(rest: &[u8]) -> (Option<char>, usize) {
 enum Fold {
     Same,
     Byte(u8),
-    /// Seen by no reader: zero width, soft hyphens, direction marks, variation selectors.
+    /// Seen by no reader: zero width, soft hyphens, direction marks, fillers, tags, selectors.
     Nothing,
 }
 
@@ -278,12 +278,18 @@ fn fold(c: char) -> Fold {
         0x1D7CE..=0x1D7FF => b'0' + ((code - 0x1D7CE) % 10) as u8,
         0xAD
         | 0x34F
-        | 0x180E
+        | 0x61C
+        | 0x115F
+        | 0x1160
+        | 0x180B..=0x180F
+        | 0x3164
         | 0x200B..=0x200F
         | 0x202A..=0x202E
         | 0x2060..=0x2069
         | 0xFEFF
-        | 0xFE00..=0xFE0F => return Fold::Nothing,
+        | 0xFE00..=0xFE0F
+        | 0xFFF9..=0xFFFB
+        | 0xE0000..=0xE0FFF => return Fold::Nothing,
         _ => match digit {
             Some(first) => b'0' + (code - first) as u8,
             None => return Fold::Same,
