@@ -2,8 +2,8 @@
 //!
 //! `seeds` is one shape of prediction line (about 380 bytes); `full` is what a model pod really
 //! prints: six kinds of ML lines, text, tracebacks, request lines with declared personal fields;
-//! `hostile` is escapes, bad UTF-8, broken JSON, huge lines. In `full` and `hostile` 5 % of the
-//! records carry planted personal data.
+//! `hostile` is escapes, bad UTF-8, broken JSON, lines of a MB (half of its bytes). In `full` and
+//! `hostile` 5 % of the records carry planted personal data.
 
 use std::fmt::Write as _;
 
@@ -176,7 +176,7 @@ fn full_record(rng: &mut Rng, i: u64, out: &mut String) {
 fn request(rng: &mut Rng, time: &str, secret: Option<&str>, out: &mut String) {
     let _ = write!(
         out,
-        "{{\"event\":\"request_received\",\"request_id\":\"{}\",\"model_name\":\"fraud_detector\",\"password\":\"pw-{}\",\"user_id\":\"u-{:010}\",\"features\":{{\"amount\":{:.2},\"age_days\":{},\"ratio_7d\":{:.6},\"mean_30d\":{:.6},\"channel\":\"{}\",\"country\":\"{}\",\"note\":\"{}\",\"device\":\"d{}\",\"n_cards\":{}}},\"level\":\"info\",\"timestamp\":\"{time}\"}}",
+        "{{\"event\":\"request_received\",\"request_id\":\"{}\",\"model_name\":\"fraud_detector\",\"password\":\"pw-{}\",\"user_id\":\"u-{:010}\",\"features\":{{\"amount\":{:.2},\"age_days\":{},\"ratio_7d\":{:.6},\"mean_30d\":{:.6},\"channel\":\"{}\",\"country\":\"{}\",\"note\":\"{}\",\"device\":\"d{}\",\"n_cards\":{}{}}},\"level\":\"info\",\"timestamp\":\"{time}\"}}",
         rng.uuid(),
         rng.below(1_000_000),
         rng.below(10_000_000),
@@ -189,7 +189,34 @@ fn request(rng: &mut Rng, time: &str, secret: Option<&str>, out: &mut String) {
         secret.unwrap_or("none"),
         rng.below(9999),
         rng.below(5),
+        more_features(rng),
     );
+}
+
+/// A model has more features than a person would write down.
+fn more_features(rng: &mut Rng) -> String {
+    const NAMES: [&str; 15] = [
+        "n_tx_1h",
+        "n_tx_24h",
+        "n_tx_7d",
+        "sum_24h",
+        "sum_7d",
+        "velocity",
+        "distance_km",
+        "hour_sin",
+        "hour_cos",
+        "risk_country",
+        "risk_device",
+        "risk_merchant",
+        "age_card_days",
+        "n_declined_7d",
+        "balance_ratio",
+    ];
+    let mut out = String::new();
+    for name in NAMES {
+        let _ = write!(out, ",\"{name}\":{:.4}", rng.unit() * 40.0);
+    }
+    out
 }
 
 /// Escapes, bad UTF-8, broken JSON and huge lines, `n` records of about 640 bytes.
@@ -257,7 +284,7 @@ fn hostile_line(rng: &mut Rng, i: u64, line: &mut String) {
             );
         }
         8 => line.push_str("plain text with bytes that are no UTF-8: "),
-        _ if rng.below(2000) == 0 => {
+        _ if rng.below(330) == 0 => {
             let _ = write!(
                 line,
                 "{{\"event\":\"huge\",\"blob\":\"{}\"}}",
