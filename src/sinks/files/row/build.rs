@@ -1,6 +1,6 @@
 //! An event as rows of the predictions table. Every member of the line ends in a column or in
 //! `attributes`; nothing is lost and nothing is re-printed. Text that is no JSON is one row whose
-//! attributes hold it as `message`.
+//! attributes hold it as `message`; what it says in a JSON object within is read as members too.
 //!
 //! A batch (`instances`, `predictions`, `dataframe_records`) is one row per item, where features
 //! and prediction, if both are there, have the same number of items; else one row and the error
@@ -9,6 +9,8 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+
+use serde_json::value::RawValue;
 
 use super::alias::Lookup;
 use super::mapping::Mapping;
@@ -71,10 +73,33 @@ fn as_object(text: &str, is_logfmt: bool) -> (String, bool) {
     if let Some(object) = is_logfmt.then(|| logfmt::to_json(text)).flatten() {
         return (object, false);
     }
-    let mut message = b"{\"message\":".to_vec();
-    json::write_string(&mut message, text);
-    message.push(b'}');
-    (String::from_utf8(message).expect("BUG: JSON is written as UTF-8"), false)
+    (object_within(text).unwrap_or_else(|| with_message(text, "}")), false)
+}
+
+/// The first JSON object in a text (behind a topic's name, headers or a logger's prefix), with the
+/// text around it as its `message`. A list of one object is that object.
+fn object_within(text: &str) -> Option<String> {
+    let start = text.find('{')?;
+    let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<&RawValue>();
+    let object = values.next()?.ok()?.get();
+    let members: Vec<json::Member<'_>> = json::object(object)?;
+    if members.is_empty() || members.iter().any(|(key, _)| key == "message") {
+        return None;
+    }
+    let (before, after) = (text[..start].trim(), text[start + object.len()..].trim());
+    if (before, after) == ("[", "]") {
+        return Some(object.to_owned());
+    }
+    let around = format!("{before} {after}");
+    Some(with_message(around.trim(), &format!(",{}", &object[1..])))
+}
+
+/// An object that begins with `message` and goes on with `rest`.
+fn with_message(message: &str, rest: &str) -> String {
+    let mut object = b"{\"message\":".to_vec();
+    json::write_string(&mut object, message);
+    object.extend_from_slice(rest.as_bytes());
+    String::from_utf8(object).expect("BUG: JSON is written as UTF-8")
 }
 
 /// What the record and the origin say, before the line itself.
@@ -165,4 +190,31 @@ fn logging_errors(flags: u16, is_lossy: bool) -> Vec<Cow<'static, str>> {
     ];
     let set = words.into_iter().filter(|(flag, _)| (flags | bad_utf8) & flag != 0);
     set.map(|(_, word)| word.into()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_text_says_in_json_is_read() {
+        for (text, object) in [
+            (
+                "seldon.outputs\tid-2\t{\"modelName\":\"m_1\", \"n\":1.50}\t\tx-request-id=[id-2]",
+                r#"{"message":"seldon.outputs\tid-2 x-request-id=[id-2]","modelName":"m_1", "n":1.50}"#,
+            ),
+            (
+                r#"ce-id: 3 | {"predictions": [1, 1]}"#,
+                r#"{"message":"ce-id: 3 |","predictions": [1, 1]}"#,
+            ),
+            (r#"[{"id":9,"model_name":"m"}]"#, r#"{"id":9,"model_name":"m"}"#),
+            // Nothing to gain, or not to be told apart: all of it is the message.
+            ("plain text", r#"{"message":"plain text"}"#),
+            ("a set {} and {", r#"{"message":"a set {} and {"}"#),
+            (r#"{"cut": "in the mid"#, r#"{"message":"{\"cut\": \"in the mid"}"#),
+            (r#"x {"message":"y"}"#, r#"{"message":"x {\"message\":\"y\"}"}"#),
+        ] {
+            assert_eq!(as_object(text, false), (object.to_owned(), false), "{text}");
+        }
+    }
 }
