@@ -16,9 +16,9 @@ use crate::sources::{Intake, IntakeClosed};
 use crate::spool::{Spool, Ticket, TierId, WriterGuard};
 use crate::telemetry::RouteCounters;
 
-/// A source that can be read again is paced while even the fastest route of a tier is further behind
-/// than this: a file read faster than its sinks take it would only move from one disk file to
-/// another, to be packed and read back. With two MiB the cursors take batches from memory.
+/// A source that can be read again is paced while even the fastest route of a tier is further
+/// behind than this: a file read faster than its sinks take it would only move from one disk file
+/// to another, to be packed and read back. With two MiB the cursors take batches from memory.
 const PACE_BYTES: i64 = 2 << 20;
 /// The longest that pacing delays one chunk: with dead sinks files are still read at 25 MB/s.
 const PACE_MAX: Duration = Duration::from_millis(20);
