@@ -179,6 +179,57 @@ fn assert_joined(place: &Place) {
 }
 
 #[test]
+fn no_secret_of_a_file_survives() {
+    let loki = Loki::start();
+    loki.fake.will(std::iter::repeat_n(Act::Answer(503, "sick"), 100_000));
+    let config = config(&loki, "logs: { type: file, include: [\"@/model.log\"] }");
+    // Room for little more than there is, so four segments of a quarter each: all but the last three
+    // are packed while Loki is away.
+    let room = "/data/spool\", max: 64MiB, shares: { application_logs: 1.3% }";
+    let mut place = Place::with(&config.replace("/data/spool\"", room));
+    let mut all: Vec<String> = (0..600).flat_map(planted).collect();
+    let past = time::OffsetDateTime::now_utc() - time::Duration::days(10);
+    let past = past.format(&time::format_description::well_known::Rfc3339).expect("printed");
+    all.push(format!(r#"{{"ts":"{past}","event":"late","password":"hunter2-canary"}}"#));
+    let mut daemon = place.daemon(&[]);
+    let mut metrics = daemon.metrics();
+    let mut n_said = 0;
+    // Piece by piece, so that no batch is larger than a segment.
+    for part in all.chunks(700) {
+        place.append("model.log", &text(part));
+        n_said += part.len() as u64;
+        metrics = daemon.metrics_when("the store has this part", |metrics| {
+            let of = |tier| metrics.route("delivered_events_total", tier, "store");
+            of("application_logs") + of("prediction_logs") == n_said
+        });
+    }
+    metrics.assert_balanced();
+    assert_eq!(metrics.route("delivered_events_total", "application_logs", "loki"), 0);
+    until("a packed segment", || {
+        let files = place.files("data/spool").into_iter();
+        let mut parts = files.filter(|path| path.to_string_lossy().contains("application_logs"));
+        parts.any(|path| {
+            let bytes = fs::read(path).unwrap_or_default();
+            memchr::memmem::find(&bytes, &[0x28, 0xb5, 0x2f, 0xfd]).is_some()
+        })
+    });
+    assert!(assert_clean_files(&place) > 4);
+    assert_clean_words(&daemon);
+    loki.fake.recover();
+    let metrics = daemon.metrics_when("Loki has all", |metrics| {
+        metrics.route("spooled_events", "application_logs", "loki") == 0
+            && metrics.route("spooled_events", "prediction_logs", "loki") == 0
+    });
+    metrics.assert_balanced();
+    assert_eq!(metrics.route("dead_letter_events_total", "application_logs", "loki"), 1);
+    assert_clean_loki(&loki);
+    assert_clean_words(&daemon);
+    daemon.stop();
+    assert_clean_files(&place);
+    assert_joined(&place);
+}
+
+#[test]
 fn no_secret_of_a_child_survives() {
     let loki = Loki::start();
     let script = "cat model.out; cat model.out >&2; printf \"%s\" \"mail ada.canary@example.com\"";
