@@ -183,8 +183,8 @@ fn no_secret_of_a_file_survives() {
     let loki = Loki::start();
     loki.fake.will(std::iter::repeat_n(Act::Answer(503, "sick"), 100_000));
     let config = config(&loki, "logs: { type: file, include: [\"@/model.log\"] }");
-    // Room for little more than there is, so four segments of a quarter each: all but the last three
-    // are packed while Loki is away.
+    // Room for little more than there is, so four segments of a quarter each: all but the last
+    // three are packed while Loki is away.
     let room = "/data/spool\", max: 64MiB, shares: { application_logs: 1.3% }";
     let mut place = Place::with(&config.replace("/data/spool\"", room));
     let mut all: Vec<String> = (0..600).flat_map(planted).collect();
