@@ -8,6 +8,7 @@ mod columns;
 mod logfmt;
 mod mapping;
 mod members;
+mod text;
 mod values;
 
 use std::borrow::Cow;

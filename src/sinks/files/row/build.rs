@@ -1,6 +1,6 @@
 //! An event as rows of the predictions table. Every member of the line ends in a column or in
 //! `attributes`; nothing is lost and nothing is re-printed. Text that is no JSON is one row whose
-//! attributes hold it as `message`; what it says in a JSON object within is read as members too.
+//! attributes hold it as `message`; what it says in JSON or as timings is read too ([`text`]).
 //!
 //! A batch (`instances`, `predictions`, `dataframe_records`) is one row per item, where features
 //! and prediction, if both are there, have the same number of items; else one row and the error
@@ -10,12 +10,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
-
 use super::alias::Lookup;
 use super::mapping::Mapping;
 use super::members::Members;
-use super::{Micros, Redaction, Row, logfmt};
+use super::{Micros, Redaction, Row, logfmt, text};
 use crate::event::batch::Event;
 use crate::event::record::Flags;
 use crate::sinks::files::{LINE_BYTES_MAX, Names, json};
@@ -46,15 +44,15 @@ impl Builder {
         if event.bytes.len() > LINE_BYTES_MAX {
             return Err("line_too_long");
         }
-        let text = json::utf8(event.bytes);
-        let is_lossy = matches!(text, Cow::Owned(_));
+        let line = json::utf8(event.bytes);
+        let is_lossy = matches!(line, Cow::Owned(_));
         let Self { names, lookup } = self;
-        if let Some(members) = Members::read(&text, lookup) {
+        if let Some(members) = Members::read(&line, lookup) {
             let mut row = frame(names, event, is_lossy);
             Mapping::new(event, &mut row, members).emit(&mut each);
             return Ok(());
         }
-        let (object, is_repaired) = as_object(&text, event.record.has(Flags::LOGFMT));
+        let (object, is_repaired) = as_object(&line, event.record.has(Flags::LOGFMT));
         let mut row = frame(names, event, is_lossy);
         if is_repaired {
             row.logging_errors.push("BAD_JSON_REPAIRED".into());
@@ -66,40 +64,14 @@ impl Builder {
 }
 
 /// What is no JSON object as one, and whether it was almost one.
-fn as_object(text: &str, is_logfmt: bool) -> (String, bool) {
-    if let Some(repaired) = json::without_nan(text).filter(|text| json::object(text).is_some()) {
+fn as_object(line: &str, is_logfmt: bool) -> (String, bool) {
+    if let Some(repaired) = json::without_nan(line).filter(|text| json::object(text).is_some()) {
         return (repaired, true);
     }
-    if let Some(object) = is_logfmt.then(|| logfmt::to_json(text)).flatten() {
+    if let Some(object) = is_logfmt.then(|| logfmt::to_json(line)).flatten() {
         return (object, false);
     }
-    (object_within(text).unwrap_or_else(|| with_message(text, "}")), false)
-}
-
-/// The first JSON object in a text (behind a topic's name, headers or a logger's prefix), with the
-/// text around it as its `message`. A list of one object is that object.
-fn object_within(text: &str) -> Option<String> {
-    let start = text.find('{')?;
-    let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<&RawValue>();
-    let object = values.next()?.ok()?.get();
-    let members: Vec<json::Member<'_>> = json::object(object)?;
-    if members.is_empty() || members.iter().any(|(key, _)| key == "message") {
-        return None;
-    }
-    let (before, after) = (text[..start].trim(), text[start + object.len()..].trim());
-    if (before, after) == ("[", "]") {
-        return Some(object.to_owned());
-    }
-    let around = format!("{before} {after}");
-    Some(with_message(around.trim(), &format!(",{}", &object[1..])))
-}
-
-/// An object that begins with `message` and goes on with `rest`.
-fn with_message(message: &str, rest: &str) -> String {
-    let mut object = b"{\"message\":".to_vec();
-    json::write_string(&mut object, message);
-    object.extend_from_slice(rest.as_bytes());
-    String::from_utf8(object).expect("BUG: JSON is written as UTF-8")
+    (text::to_object(line), false)
 }
 
 /// What the record and the origin say, before the line itself.
@@ -190,31 +162,4 @@ fn logging_errors(flags: u16, is_lossy: bool) -> Vec<Cow<'static, str>> {
     ];
     let set = words.into_iter().filter(|(flag, _)| (flags | bad_utf8) & flag != 0);
     set.map(|(_, word)| word.into()).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_text_says_in_json_is_read() {
-        for (text, object) in [
-            (
-                "seldon.outputs\tid-2\t{\"modelName\":\"m_1\", \"n\":1.50}\t\tx-request-id=[id-2]",
-                r#"{"message":"seldon.outputs\tid-2 x-request-id=[id-2]","modelName":"m_1", "n":1.50}"#,
-            ),
-            (
-                r#"ce-id: 3 | {"predictions": [1, 1]}"#,
-                r#"{"message":"ce-id: 3 |","predictions": [1, 1]}"#,
-            ),
-            (r#"[{"id":9,"model_name":"m"}]"#, r#"{"id":9,"model_name":"m"}"#),
-            // Nothing to gain, or not to be told apart: all of it is the message.
-            ("plain text", r#"{"message":"plain text"}"#),
-            ("a set {} and {", r#"{"message":"a set {} and {"}"#),
-            (r#"{"cut": "in the mid"#, r#"{"message":"{\"cut\": \"in the mid"}"#),
-            (r#"x {"message":"y"}"#, r#"{"message":"x {\"message\":\"y\"}"}"#),
-        ] {
-            assert_eq!(as_object(text, false), (object.to_owned(), false), "{text}");
-        }
-    }
 }
