@@ -1,6 +1,6 @@
 //! An event as rows of the predictions table. Every member of the line ends in a column or in
 //! `attributes`; nothing is lost and nothing is re-printed. Text that is no JSON is one row whose
-//! attributes hold it as `message`; what it says in JSON or as timings is read too ([`text`]).
+//! attributes hold it as `message`; what it says in JSON or as timings is read too (`text`).
 //!
 //! A batch (`instances`, `predictions`, `dataframe_records`) is one row per item, where features
 //! and prediction, if both are there, have the same number of items; else one row and the error
