@@ -43,7 +43,6 @@ pub const EXIT_USAGE: u8 = 64;
     about = "Keeps what a model says: understood, protected, spooled and delivered.",
     after_help = EXAMPLES,
     arg_required_else_help = true,
-    disable_help_subcommand = true,
     max_term_width = 100
 )]
 pub struct Cli {
@@ -75,7 +74,7 @@ pub enum Command {
   sidewake schema > sidewake.schema.json
   Then begin sidewake.yaml with:  # yaml-language-server: $schema=./sidewake.schema.json")]
     Schema,
-    /// Find one request in all tiers of the embedded store
+    /// Find all about one request in the local files and in the spool
     Show(Show),
     /// Print which field goes where, in which form, for how long
     Policy(Policy),
@@ -124,8 +123,11 @@ impl Run {
 
 /// Arguments of `validate`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = "Example:
-  sidewake validate config/*.yaml
+#[command(after_help = "Examples:
+  sidewake validate sidewake.yaml
+  sidewake validate --no-environment config/*.yaml
+
+Exit code 64 when one of them has a problem.
 
 Environment variables and secret files that the config names are looked up, as \"run\" would;
 where they do not exist yet, say in CI, use --no-environment.")]
@@ -140,29 +142,40 @@ pub struct Validate {
 
 /// Arguments of `show`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = "Example:
-  sidewake show 7f3c9a --json")]
+#[command(after_help = "Examples:
+  sidewake show 7f3c9a
+  sidewake show 7f3c9a --json | jq '.found[].fields.prediction'
+  sidewake show --config /etc/sidewake/sidewake.yaml 7f3c9a
+
+Finds the rows and lines that name the id (or the trace id), and what shares a trace with them; what
+is still in the spool too, while sidewake runs or not. Exit code 1 when nothing is found.
+
+The folder is $STATE_DIRECTORY, else ./sidewake-data, as for \"run\".")]
 pub struct Show {
-    /// The request's id, as the model logged it
-    #[arg(value_name = "REQUEST_ID")]
+    /// The id of a request or of a trace, as the model logged it
+    #[arg(value_name = "REQUEST_ID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub request_id: String,
-    /// Print JSON lines
+    /// Print one JSON object, with every field whole
     #[arg(long)]
     pub json: bool,
-    /// The folder of the embedded store [default: ./sidewake-data]
+    /// The config that runs: look where it keeps files and spools
+    #[arg(long, short, value_name = "FILE", conflicts_with = "data_dir")]
+    pub config: Option<PathBuf>,
+    /// The folder of the embedded store, its spool in it
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 }
 
 /// Arguments of `policy`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = "Example:
-  sidewake policy --config sidewake.yaml")]
+#[command(after_help = "Examples:
+  sidewake policy --config sidewake.yaml
+  sidewake policy --config sidewake.yaml --json | jq '.[] | select(.action == \"keep\")'")]
 pub struct Policy {
     /// The config file. Without one, the policy of the embedded store
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Print JSON
+    /// Print a JSON array with a row for each field and tier
     #[arg(long)]
     pub json: bool,
 }
@@ -221,7 +234,7 @@ pub fn execute(cli: &Cli) -> Result<u8, Exit> {
         }
         Command::Validate(args) => validate(args, &env, (&mut out, &mut err), style),
         Command::Schema => schema(&mut out),
-        Command::Show(args) => show(args, &mut out, &mut err),
+        Command::Show(args) => show(args, &env, (&mut out, &mut err), style),
         Command::Policy(args) => policy(args, &env, (&mut out, &mut err), style),
         Command::Version => {
             writeln!(out, "sidewake {}", env!("CARGO_PKG_VERSION")).map(|()| EXIT_OK)

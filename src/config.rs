@@ -164,7 +164,7 @@ pub fn load_with(
     let fail = |what: String, hint: &str| vec![Diagnostic::new(&name, None, what).with_hint(hint)];
     let bytes = std::fs::read(path).map_err(|error| {
         let hint = "Give the path of a config file that sidewake may read.";
-        fail(format!("the config cannot be read: {}", error.kind()), hint)
+        fail(format!("the config cannot be read: {}", de::reason_of(&error)), hint)
     })?;
     let text = String::from_utf8(bytes)
         .map_err(|_| fail("the config is not UTF-8 text".to_owned(), "Save it as UTF-8."))?;

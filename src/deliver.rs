@@ -1,9 +1,9 @@
 //! Floor 4: the loop around every sink. One [`Route`] per (tier, sink): take frames from the
 //! spool's cursor, batch, encode, send, judge, acknowledge.
 //!
-//! Owns everything that repeats between sinks: batching ([`Batching`]), bodies in flight and their
+//! Owns everything that repeats between sinks: batching (`load`), bodies in flight and their
 //! acknowledgement in order, retry with full jitter and `Retry-After` ([`retry`]), the gate that
-//! keeps a sick destination from being hammered ([`gate`]), rate limits ([`limit`]), splitting, the
+//! keeps a sick destination from being hammered (`gate`), rate limits ([`limit`]), splitting, the
 //! transports ([`transport`]), dead letters ([`dead_letters`]) and what the operator sees
 //! ([`status`]). Knows no format: that is the sink's. Knows no disk layout: that is the spool's,
 //! which it sees as [`Frames`].

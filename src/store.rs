@@ -114,25 +114,23 @@ impl Search {
         }
     }
 
-    /// Searches all tiers' files below `root`, newest day first, and once more where the first
-    /// round found traces to look for.
+    /// Searches all tiers' files below `root`, newest day first.
     ///
     /// # Errors
     /// When `root` or a folder in it cannot be listed. A file that cannot be read is a
     /// [`Problem`] and no error.
     pub fn scan(&mut self, root: &Path) -> io::Result<()> {
-        let files = files(root, self.days.as_ref())?;
-        let n_traces = self.wanted.n_traces();
-        for file in &files {
+        for file in &files(root, self.days.as_ref())? {
             self.scan_file(file);
         }
-        if self.wanted.n_traces() > n_traces {
-            self.problems.clear();
-            for file in &files {
-                self.scan_file(file);
-            }
-        }
         Ok(())
+    }
+
+    /// Traces that the request was found to belong to. Where a round over all places found new
+    /// ones, another finds what shares them.
+    #[must_use]
+    pub fn n_traces(&self) -> usize {
+        self.wanted.n_traces()
     }
 
     fn scan_file(&mut self, file: &StoreFile) {
@@ -148,6 +146,8 @@ impl Search {
             Ok(found) => self.take(&file.tier, Some(&file.path), found),
             // Retention may remove a file between listing and reading it.
             Err(_) if !file.path.exists() => {}
+            // A further round meets it again.
+            Err(_) if self.problems.iter().any(|known| known.file == file.path) => {}
             Err(reason) => self.problems.push(Problem { file: file.path.clone(), reason }),
         }
     }

@@ -23,6 +23,8 @@ mod real;
 mod rig;
 #[path = "daemon/sampling.rs"]
 mod sampling;
+#[path = "daemon/show.rs"]
+mod show;
 #[path = "daemon/shutdown.rs"]
 mod shutdown;
 

@@ -1,4 +1,5 @@
-//! `sidewake policy`: which field goes where, in which form, for how long.
+//! `sidewake policy`: which field goes where, in which form, for how long. Tiers that nothing feeds
+//! are named and not listed: rows about data that cannot be would hide those that can.
 
 use std::io::{self, Write};
 
@@ -26,7 +27,7 @@ pub fn policy(
     let config = match config {
         Ok(config) => config,
         Err(problems) => {
-            writeln!(err, "{}", render_all(&problems, style))?;
+            write!(err, "{}", render_all(&problems, style))?;
             return Ok(EXIT_USAGE);
         }
     };
@@ -37,17 +38,25 @@ pub fn policy(
             return Ok(EXIT_FAILED);
         }
     };
-    let words: Vec<String> = config.tiers.iter().map(|tier| tier.retention.to_string()).collect();
-    let tiers = config.tiers.iter().zip(&policies).zip(&words);
-    let tiers: Vec<Tier<'_>> = tiers
+    // A matrix of what happens: a tier that no kind of log belongs to holds nothing.
+    let (fed, unfed): (Vec<_>, Vec<_>) =
+        config.tiers.iter().zip(&policies).partition(|(tier, _)| !tier.kinds.is_empty());
+    let words: Vec<String> = fed.iter().map(|(tier, _)| tier.retention.to_string()).collect();
+    let tiers: Vec<Tier<'_>> = fed
+        .iter()
+        .zip(&words)
         .map(|((tier, policy), retention)| Tier { name: &tier.name, retention, policy })
         .collect();
     let matrix = Matrix::new(&tiers);
     if args.json {
         serde_json::to_writer_pretty(&mut *out, &matrix)?;
         writeln!(out)?;
-    } else {
-        write!(out, "{matrix}")?;
+        return Ok(EXIT_OK);
+    }
+    writeln!(out, "{matrix}\ninspect: kept, but for what the detectors find in it.")?;
+    let unfed: Vec<&str> = unfed.iter().map(|(tier, _)| tier.name.as_str()).collect();
+    if !unfed.is_empty() {
+        writeln!(out, "Not listed, for no source feeds them: {}.", unfed.join(", "))?;
     }
     Ok(EXIT_OK)
 }

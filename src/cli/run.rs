@@ -39,7 +39,7 @@ fn load(args: &Run) -> Result<Config, Exit> {
     };
     loaded.map_err(|problems| Exit {
         code: EXIT_USAGE,
-        text: render_all(&problems, Style::of_stderr()) + "\n",
+        text: render_all(&problems, Style::of_stderr()),
     })
 }
 

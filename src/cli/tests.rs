@@ -54,6 +54,9 @@ fn exit_codes_and_words() {
         ("sidewake runn", 64, "'run'"),
         ("sidewake validate", 64, "<FILE>..."),
         ("sidewake show", 64, "<REQUEST_ID>"),
+        ("sidewake show ", 64, "a value is required for '<REQUEST_ID>'"),
+        ("sidewake show --config a --data-dir b x", 64, "cannot be used with"),
+        ("sidewake help show", 0, "Exit code 1 when nothing is found"),
         ("sidewake run --config a --grace 30", 64, "\"30\" has no unit of time. Write 30ms, 30s"),
         ("sidewake run --config a --echo loud", 64, "write one of: protected, raw, none"),
     ] {

@@ -20,6 +20,7 @@ pub fn validate(
     style: Style,
 ) -> io::Result<u8> {
     let mut code = super::EXIT_OK;
+    let mut between = "";
     let env = if args.no_environment { &Assumed } else { env };
     for file in &args.files {
         match config::load(file, env) {
@@ -35,7 +36,8 @@ pub fn validate(
             }
             Err(problems) => {
                 code = super::EXIT_USAGE;
-                writeln!(err, "{}", render_all(&problems, style))?;
+                write!(err, "{between}{}", render_all(&problems, style))?;
+                between = "\n";
             }
         }
     }

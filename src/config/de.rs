@@ -2,10 +2,9 @@
 //!
 //! Owns the reading of scalars (a number is a number if the type asks for one), struct names with a
 //! meaning ([`TAGGED`], [`SECRET`], [`SECRET_BYTES`]), and the loop that finds *all* errors: serde
-//! stops at
-//! the first one, so [`read`] notes it, skips the smallest entry or item around it, and reads
-//! again. Every field of the config has a default or its absence is an error of its own, so one
-//! wrong value never hides another. Deliberately knows no field: the words of the errors follow
+//! stops at the first one, so [`read`] notes it, skips the smallest entry or item around it, and
+//! reads again. Every field of the config has a default or its absence is an error of its own, so
+//! one wrong value never hides another. Deliberately knows no field: the words of the errors follow
 //! from the path.
 
 mod access;
@@ -22,6 +21,7 @@ use crate::diagnostic::Diagnostic;
 
 use super::env::Env;
 use super::tree::{Document, Node, Scalar, Value};
+pub(super) use access::reason_of;
 use access::{Entries, Items};
 pub(super) use fault::Error;
 use fault::Fault;

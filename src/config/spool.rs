@@ -30,7 +30,8 @@ pub struct RawDisk {
     pub path: Option<PathBuf>,
     /// How many bytes it may hold. Default: 1GiB.
     pub max: Option<ByteSize>,
-    /// How much of that each tier may hold. Default: tiers share what is left.
+    /// How much of that each tier may hold. Default: tiers share what is left, but for those that
+    /// nothing feeds, which get 1 % each.
     pub shares: Named<Ratio>,
 }
 
@@ -40,7 +41,8 @@ pub struct RawDisk {
 pub struct RawMemory {
     /// How many bytes it may hold, beside "memory.limit". Default: 64MiB.
     pub max: Option<ByteSize>,
-    /// How much of that each tier may hold. Default: tiers share what is left.
+    /// How much of that each tier may hold. Default: tiers share what is left, but for those that
+    /// nothing feeds, which get 1 % each.
     pub shares: Named<Ratio>,
 }
 

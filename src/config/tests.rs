@@ -147,10 +147,21 @@ fn shares_of_the_spool() {
     ));
     assert_eq!((config.spool.path, config.spool.max), (None, ByteSize::mib(64)));
     let shares: Vec<_> = config.spool.shares.iter().map(|(t, s)| (t.as_str(), *s)).collect();
-    let rest = (1.0 - (0.4 + 0.2)) / 2.0;
+    let sum = 0.4 + 0.2;
+    let rest = 1.0 - sum - 0.01;
     let want =
-        [("application_logs", rest), ("prediction_logs", 0.4), ("metrics", 0.2), ("traces", rest)];
+        [("application_logs", rest), ("prediction_logs", 0.4), ("metrics", 0.2), ("traces", 0.01)];
     assert_eq!(shares, want);
+
+    // Nothing feeds metrics and traces: the room is for the others.
+    let config = resolve(STDIN);
+    let shares: Vec<f64> = config.spool.shares.iter().map(|(_, share)| *share).collect();
+    assert_eq!(shares, [0.49, 0.49, 0.01, 0.01]);
+    // What is left may be less than that.
+    let most = "application_logs: 50%, prediction_logs: 49.5%";
+    let config = resolve(&format!("{STDIN}spool: {{ type: disk, shares: {{ {most} }} }}\n"));
+    let shares: f64 = config.spool.shares.iter().map(|(_, share)| *share).sum();
+    assert!(shares <= 1.0 && config.spool.shares.iter().all(|(_, share)| *share > 0.0));
 }
 
 #[test]

@@ -16,10 +16,10 @@ use crate::sources::{Intake, IntakeClosed};
 use crate::spool::{Spool, Ticket, TierId, WriterGuard};
 use crate::telemetry::RouteCounters;
 
-/// A source that can be read again is paced while even the fastest route of a tier is further behind
-/// than this: a file read faster than its sinks take it would only move from one disk file to
-/// another, to be packed and read back. Less than a tier's tail, so that its cursors take batches
-/// from memory.
+/// A source that can be read again is paced while even the fastest route of a tier is further
+/// behind than this: a file read faster than its sinks take it would only move from one disk file
+/// to another, to be packed and read back. Less than a tier's tail, so that its cursors take
+/// batches from memory.
 const PACE_BYTES: i64 = 3 << 19;
 /// The longest that pacing delays one chunk: with dead sinks files are still read at 25 MB/s.
 const PACE_MAX: Duration = Duration::from_millis(20);

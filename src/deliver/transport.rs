@@ -1,4 +1,4 @@
-//! How bodies travel: [`http`], [`file`] and [`stdout`], behind one trait, so that tests can stand
+//! How bodies travel: `http`, `file` and `stdout`, behind one trait, so that tests can stand
 //! in.
 //!
 //! A transport sends once and says what came back. It never retries, and never judges.

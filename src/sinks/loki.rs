@@ -1,8 +1,8 @@
 //! Grafana Loki's push API: protobuf in a raw snappy block, structured metadata, one stream per
 //! bounded label set.
 //!
-//! Owns the options, the transport and the sink itself; the body is [`encode`]'s, label strings are
-//! [`labels`]'s, per-entry metadata is [`metadata`]'s, the meaning of answers is [`judge`]'s.
+//! Owns the options, the transport and the sink itself; the body is `encode`'s, label strings are
+//! `labels`'s, per-entry metadata is `metadata`'s, the meaning of answers is `judge`'s.
 //! Deliberately does not retry, wait or keep state between bodies: that is `deliver`'s.
 //!
 //! # Why

@@ -2,7 +2,7 @@
 //!
 //! Owns the slab being filled, the linger that turns bursts into one chunk, and the carry of what
 //! is not complete. Never waits for memory: whoever writes to a pipe would wait with us.
-//! Deliberately has no loop of its own but for sources of a single pipe ([`run`]); `exec` turns
+//! Deliberately has no loop of its own but for sources of a single pipe (`run`); `exec` turns
 //! two.
 //!
 //! # Why

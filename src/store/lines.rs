@@ -96,7 +96,8 @@ pub(super) fn trace_of(found: &Found) -> Option<String> {
     json::string(trace).map(std::borrow::Cow::into_owned)
 }
 
-fn parse_ts(ts: &str) -> Option<i64> {
+/// Nanoseconds since 1970 of an RFC 3339 time.
+pub(super) fn parse_ts(ts: &str) -> Option<i64> {
     let ts = OffsetDateTime::parse(ts, &Rfc3339).ok()?;
     i64::try_from(ts.unix_timestamp_nanos()).ok()
 }

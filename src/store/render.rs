@@ -8,8 +8,9 @@ pub use page::page;
 use super::Found;
 use crate::sinks::files::json;
 
-/// One JSON object: `{"id": …, "found": [{tier, file, ts_ns, kind, level, source, record_id, text,
-/// fields: {…}}]}`, with the values' own text. JSON escapes control characters by itself.
+/// One JSON object on a line of its own: `{"id": …, "found": [{tier, file, ts_ns, kind, level,
+/// source, record_id, text, fields: {…}}]}`, with the values' own text. JSON escapes control
+/// characters by itself.
 #[must_use]
 pub fn to_json(id: &str, found: &[Found]) -> String {
     let mut out = b"{\"id\":".to_vec();
@@ -22,7 +23,7 @@ pub fn to_json(id: &str, found: &[Found]) -> String {
         write_event(&mut out, event);
     }
     out.extend_from_slice(b"]}");
-    visible(&String::from_utf8_lossy(&out))
+    visible(&String::from_utf8_lossy(&out)) + "\n"
 }
 
 fn write_event(out: &mut Vec<u8>, event: &Found) {

@@ -127,7 +127,8 @@ fn run_case(case: &Case, n: u64, runs: usize) {
 /// The middle alone, per corpus and protection.
 fn middle_alone(only: Option<&str>) {
     let n = 200_000;
-    let corpora: [(&str, fn(u64) -> Vec<u8>); 3] =
+    type Make = fn(u64) -> Vec<u8>;
+    let corpora: [(&str, Make); 3] =
         [("seeds", corpus::seeds), ("full", corpus::full), ("hostile", corpus::hostile)];
     for (name, make) in corpora.into_iter().filter(|(name, _)| only.is_none_or(|it| it == *name)) {
         let data = make(if name == "hostile" { n / 2 } else { n });

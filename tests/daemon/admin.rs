@@ -1,6 +1,8 @@
 //! What the admin server says while all is well, and while it is not.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::path::Path;
 
 use super::fake_loki::Act;
 use super::files::{config, lines, text};
@@ -82,4 +84,23 @@ fn an_address_that_is_taken() {
     let mut daemon = place.shell(&[], ": > ran");
     assert_eq!(daemon.wait(), Some(0), "{}", daemon.stderr());
     assert!(place.path("ran").exists());
+}
+
+/// The README's table is the list of all metrics of ours, by their full names.
+#[test]
+fn the_readme_names_every_metric() {
+    let mut place = Place::with("sources: { model: { type: file, include: [\"@/model.log\"] } }");
+    let mut daemon = place.daemon(&[]);
+    let (_, text) = daemon.get("/metrics");
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let names = families.filter_map(|family| family.split(' ').next());
+    let exposed: BTreeSet<&str> = names.filter(|name| name.starts_with("sidewake_")).collect();
+
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).expect("the README");
+    let rows = readme.lines().filter(|line| line.starts_with("| `sidewake_"));
+    let words = rows.flat_map(|row| row.split('`').skip(1).step_by(2));
+    let promised: BTreeSet<&str> = words.filter(|word| word.starts_with("sidewake_")).collect();
+    assert_eq!(promised, exposed);
+    daemon.stop();
 }

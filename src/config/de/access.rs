@@ -86,7 +86,7 @@ impl Cursor<'_> {
     fn read_file(&self, path: &str, is_text: bool) -> Result<Zeroizing<Vec<u8>>, Error> {
         let bytes = self.env.read(path.as_ref()).map(Zeroizing::new).map_err(|error| {
             Fault::wrong(
-                format!("cannot read \"{path}\": {}", reason(&error)),
+                format!("cannot read \"{path}\": {}", reason_of(&error)),
                 "Create or mount the file, readable for the user that sidewake runs as.",
             )
         })?;
@@ -107,7 +107,7 @@ impl Cursor<'_> {
 }
 
 /// Why a file cannot be read, in words that do not change with the platform.
-fn reason(error: &io::Error) -> String {
+pub(in crate::config) fn reason_of(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "there is no such file".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),

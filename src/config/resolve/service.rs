@@ -2,6 +2,7 @@
 
 use super::super::{Service, raw};
 use super::Resolver;
+use crate::sinks::files::row::UNNAMED_SERVICE;
 
 /// Variables that pod specs commonly fill from the downward API, and the attributes that they mean.
 const DOWNWARD: [(&str, &str); 7] = [
@@ -32,7 +33,7 @@ impl Resolver<'_> {
         for (variable, name) in DOWNWARD {
             attributes.offer(name, self.env.var(variable));
         }
-        attributes.offer("service.name", Some("unknown_service".to_owned()));
+        attributes.offer("service.name", Some(UNNAMED_SERVICE.to_owned()));
         attributes.finish()
     }
 }

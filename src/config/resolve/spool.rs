@@ -14,6 +14,8 @@ use super::Resolver;
 /// Room for a few segments of every default tier.
 const DISK_MIN: ByteSize = ByteSize::mib(64);
 const MEMORY_MIN: ByteSize = ByteSize::mib(4);
+/// What a tier gets that nothing feeds: enough to open its log in the smallest spool.
+const UNFED_SHARE: f64 = 0.01;
 
 impl Resolver<'_> {
     pub(super) fn spool(
@@ -48,7 +50,8 @@ impl Resolver<'_> {
         Spool { path, max, shares: self.shares(&shares, tiers) }
     }
 
-    /// Tiers without a share of their own divide what the others leave.
+    /// Tiers without a share of their own divide what the others leave; of it, a tier that no kind
+    /// of log belongs to gets [`UNFED_SHARE`] only.
     fn shares(&mut self, written: &Named<Ratio>, tiers: &[Tier]) -> Vec<(String, f64)> {
         let sum: f64 = written.iter().map(|(_, share)| share.get()).sum();
         let others = tiers.iter().filter(|tier| written.get(&tier.name).is_none()).count();
@@ -68,8 +71,15 @@ impl Resolver<'_> {
             let message = format!("tier \"{tier}\" would have no room in the spool");
             self.at_value(&path, message, "Write a share above 0%, or remove the line.");
         }
-        let rest = (1.0 - sum) / others.max(1) as f64;
-        let share = |tier: &Tier| written.get(&tier.name).map_or(rest, |share| share.get());
+        let is_unfed = |tier: &Tier| tier.kinds.is_empty();
+        let has_none = |tier: &&Tier| written.get(&tier.name).is_none();
+        let n_unfed = tiers.iter().filter(has_none).filter(|tier| is_unfed(tier)).count();
+        let n_fed = others - n_unfed;
+        let even = (1.0 - sum) / others.max(1) as f64;
+        let unfed = if n_fed > 0 { even.min(UNFED_SHARE) } else { even };
+        let fed = (1.0 - sum - unfed * n_unfed as f64) / n_fed.max(1) as f64;
+        let of = |tier: &Tier| if is_unfed(tier) { unfed } else { fed };
+        let share = |tier: &Tier| written.get(&tier.name).map_or(of(tier), |share| share.get());
         tiers.iter().map(|tier| (tier.name.clone(), share(tier))).collect()
     }
 

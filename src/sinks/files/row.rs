@@ -8,12 +8,16 @@ mod columns;
 mod logfmt;
 mod mapping;
 mod members;
+mod text;
 mod values;
 
 use std::borrow::Cow;
 
 use super::group::{Element, Field, Group, Store};
 use super::table::{Leaf, Shape};
+
+/// `service.name` where nobody said one, as OpenTelemetry has it.
+pub const UNNAMED_SERVICE: &str = "unknown_service";
 
 /// JSON text as it stood in the event, numbers to the byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -142,7 +146,7 @@ table! {
     variant: MaybeText<'a>,
     /// HTTP route.
     route: MaybeText<'a>,
-    /// The model; the service where the event names none, else `unknown`.
+    /// The model; the service where the event names none, `unknown` where nobody named that.
     model_name: Text<'a>,
     /// Its version.
     model_version: MaybeText<'a>,

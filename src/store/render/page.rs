@@ -9,10 +9,15 @@ use time::macros::format_description;
 
 use super::printable;
 use crate::sinks::files::json;
+use crate::sinks::files::row::UNNAMED_SERVICE;
 use crate::store::Found;
+use crate::store::lines::parse_ts;
 
 const MOMENT: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day] [hour]:[minute]:[second].[subsecond digits:3]");
+
+/// Under these a line says its level, which its head shows.
+const LEVEL_KEYS: [&str; 4] = ["level", "levelname", "lvl", "severity"];
 
 /// Longest value in a table before it is cut; `--json` has it whole.
 const CELL_CHARS_MAX: usize = 120;
@@ -26,13 +31,17 @@ pub fn page(id: &str, found: &[Found]) -> String {
         return out;
     }
     let is_row = |event: &&Found| event.field("record_kind").is_some();
+    let mut features = None;
     for row in found.iter().filter(is_row) {
-        request(&mut out, row);
+        let are_shown = features.is_some() && row.field("features") == features;
+        request(&mut out, row, are_shown);
+        features = row.field("features").or(features);
     }
     let lines: Vec<&Found> = found.iter().filter(|event| !is_row(event)).collect();
     if !lines.is_empty() {
-        line(&mut out, &format!("log ({} lines)", lines.len()));
-        lines.iter().for_each(|event| log_line(&mut out, event));
+        let plural = if lines.len() == 1 { "" } else { "s" };
+        line(&mut out, &format!("log ({} line{plural})", lines.len()));
+        lines.iter().for_each(|event| log_line(&mut out, event, id));
     }
     out
 }
@@ -42,8 +51,8 @@ fn line(out: &mut String, text: &str) {
     out.push('\n');
 }
 
-/// One prediction: a header, then its features.
-fn request(out: &mut String, row: &Found) {
+/// One prediction: a header, then its features, unless the row above had the very same.
+fn request(out: &mut String, row: &Found, are_shown: bool) {
     let text = |name: &str| row.text_of(name).map(|text| printable(&text));
     let joined = |names: &[&str]| {
         let words: Vec<String> = names.iter().filter_map(|name| text(name)).collect();
@@ -64,12 +73,15 @@ fn request(out: &mut String, row: &Found) {
     let cells = [
         ("time", Some(format!("{} UTC", moment(row.ts_ns)))),
         ("kind", Some(printable(&row.kind))),
-        ("model", joined(&["model_name", "model_version"])),
+        ("model", joined(&["model_name", "model_version"]).filter(|name| name != "unknown")),
         ("verdict", verdict),
         ("latency", text("latency_ms").map(|ms| format!("{ms} ms"))),
         ("status", joined(&["status", "status_code", "error_type", "error_message"])),
         ("trace", joined(&["trace_id", "span_id"])),
-        ("service", joined(&["service", "namespace", "pod"])),
+        (
+            "service",
+            joined(&["service", "namespace", "pod"]).filter(|name| name != UNNAMED_SERVICE),
+        ),
         (
             "sampled",
             text("sample_probability")
@@ -89,6 +101,10 @@ fn request(out: &mut String, row: &Found) {
         let mut cells = members(value);
         if cells.is_empty() {
             cells = vec![(String::new(), cell(value))];
+        }
+        if title == "features" && are_shown {
+            line(out, &format!("\n{title}: the same {} as above", cells.len()));
+            continue;
         }
         let of = text("feature_count").filter(|_| title == "features");
         let of = of.map(|all| format!(" ({} of {all})", cells.len())).unwrap_or_default();
@@ -133,7 +149,7 @@ fn table(out: &mut String, cells: Vec<(String, String)>) {
     }
 }
 
-fn log_line(out: &mut String, event: &Found) {
+fn log_line(out: &mut String, event: &Found, id: &str) {
     let level = if event.level.is_empty() { "-" } else { &event.level };
     let head = format!(
         "  {}  {:5}  {:11}  {}  ",
@@ -146,8 +162,14 @@ fn log_line(out: &mut String, event: &Found) {
     let mut lines = text.lines().map(printable);
     let mut first = lines.next().unwrap_or_default();
     for (key, value) in &event.fields {
-        let is_text = json::string(value).is_some_and(|value| value == text);
-        if key != "_sidewake" && !is_text {
+        // The head of the line and of the page have said these.
+        let is_said = json::string(value).is_some_and(|value| {
+            value == text
+                || (key == "request_id" && value == id)
+                || (LEVEL_KEYS.contains(&&**key) && value.eq_ignore_ascii_case(&event.level))
+                || parse_ts(&value) == Some(event.ts_ns)
+        });
+        if key != "_sidewake" && !is_said {
             let _ = write!(first, " {}={}", printable(key), cell(value));
         }
     }

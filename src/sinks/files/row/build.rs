@@ -1,6 +1,6 @@
 //! An event as rows of the predictions table. Every member of the line ends in a column or in
 //! `attributes`; nothing is lost and nothing is re-printed. Text that is no JSON is one row whose
-//! attributes hold it as `message`.
+//! attributes hold it as `message`; what it says in JSON or as timings is read too (`text`).
 //!
 //! A batch (`instances`, `predictions`, `dataframe_records`) is one row per item, where features
 //! and prediction, if both are there, have the same number of items; else one row and the error
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::alias::Lookup;
 use super::mapping::Mapping;
 use super::members::Members;
-use super::{Micros, Redaction, Row, logfmt};
+use super::{Micros, Redaction, Row, logfmt, text};
 use crate::event::batch::Event;
 use crate::event::record::Flags;
 use crate::sinks::files::{LINE_BYTES_MAX, Names, json};
@@ -44,15 +44,15 @@ impl Builder {
         if event.bytes.len() > LINE_BYTES_MAX {
             return Err("line_too_long");
         }
-        let text = json::utf8(event.bytes);
-        let is_lossy = matches!(text, Cow::Owned(_));
+        let line = json::utf8(event.bytes);
+        let is_lossy = matches!(line, Cow::Owned(_));
         let Self { names, lookup } = self;
-        if let Some(members) = Members::read(&text, lookup) {
+        if let Some(members) = Members::read(&line, lookup) {
             let mut row = frame(names, event, is_lossy);
             Mapping::new(event, &mut row, members).emit(&mut each);
             return Ok(());
         }
-        let (object, is_repaired) = as_object(&text, event.record.has(Flags::LOGFMT));
+        let (object, is_repaired) = as_object(&line, event.record.has(Flags::LOGFMT));
         let mut row = frame(names, event, is_lossy);
         if is_repaired {
             row.logging_errors.push("BAD_JSON_REPAIRED".into());
@@ -64,17 +64,14 @@ impl Builder {
 }
 
 /// What is no JSON object as one, and whether it was almost one.
-fn as_object(text: &str, is_logfmt: bool) -> (String, bool) {
-    if let Some(repaired) = json::without_nan(text).filter(|text| json::object(text).is_some()) {
+fn as_object(line: &str, is_logfmt: bool) -> (String, bool) {
+    if let Some(repaired) = json::without_nan(line).filter(|text| json::object(text).is_some()) {
         return (repaired, true);
     }
-    if let Some(object) = is_logfmt.then(|| logfmt::to_json(text)).flatten() {
+    if let Some(object) = is_logfmt.then(|| logfmt::to_json(line)).flatten() {
         return (object, false);
     }
-    let mut message = b"{\"message\":".to_vec();
-    json::write_string(&mut message, text);
-    message.push(b'}');
-    (String::from_utf8(message).expect("BUG: JSON is written as UTF-8"), false)
+    (text::to_object(line), false)
 }
 
 /// What the record and the origin say, before the line itself.

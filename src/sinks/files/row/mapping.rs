@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use super::alias::{Alias, N_ROLES, Role};
 use super::members::Members;
-use super::{Json, MaybeText, Row, columns, values};
+use super::{Json, MaybeText, Row, UNNAMED_SERVICE, columns, values};
 use crate::event::batch::Event;
 use crate::event::record::{Flags, Kind, Level};
 use crate::sinks::files::{json, name};
@@ -196,7 +196,8 @@ impl<'r, 'a> Mapping<'r, 'a> {
                 self.members.0[index].taken = false;
                 row.model_version = None;
             }
-            row.model_name = row.service.clone().unwrap_or("unknown".into());
+            let service = row.service.clone().filter(|name| name != UNNAMED_SERVICE);
+            row.model_name = service.unwrap_or("unknown".into());
         } else if row.model_version.is_none()
             && let Some((name, version)) = values::split_model(&row.model_name)
         {
