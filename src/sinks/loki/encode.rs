@@ -22,7 +22,7 @@ use super::labels::{StreamKind, label_string, pod};
 use super::metadata::{FixedPairs, OwnPairs};
 use super::wire::{VARINT_MAX, literal_block, push_field, put_varint, varint_len};
 use super::{Compression, Options, SCRATCHES_MAX};
-use crate::event::batch::Batch;
+use crate::event::batch::{Batch, RecordId};
 use crate::event::origin::Origin;
 use crate::event::record::{Flags, Record};
 use crate::sinks::{Body, Encoder, LogRange, Refused};
@@ -153,9 +153,11 @@ impl Encoder for PushEncoder {
             };
             let stream = &mut self.streams[stream];
             let before = stream.bytes.len();
+            let position = batch.source_base.saturating_add(u64::from(record.source_off));
+            let id = RecordId { source_key: batch.source_key, position };
             match text.line(record) {
-                Ok(line) => push_entry(stream, record, line),
-                Err(bytes) => push_entry(stream, record, &String::from_utf8_lossy(bytes)),
+                Ok(line) => push_entry(stream, record, id, line),
+                Err(bytes) => push_entry(stream, record, id, &String::from_utf8_lossy(bytes)),
             }
             self.len += stream.bytes.len() - before;
         }
@@ -200,9 +202,9 @@ fn put_stream_head(bytes: &mut [u8]) -> usize {
 }
 
 #[inline]
-fn push_entry(stream: &mut Stream, record: &Record, line: &str) {
+fn push_entry(stream: &mut Stream, record: &Record, id: RecordId, line: &str) {
     let fixed = stream.fixed.of(record);
-    let own = OwnPairs::new(record, line);
+    let own = OwnPairs::new(record, id, line);
     let seconds = record.ts_ns.div_euclid(1_000_000_000).cast_unsigned();
     let nanos = record.ts_ns.rem_euclid(1_000_000_000).cast_unsigned();
     let nanos_len = if nanos == 0 { 0 } else { 1 + varint_len(nanos) };
