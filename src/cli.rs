@@ -4,6 +4,7 @@
 //! itself: [`parse`] gives back what to print and where, and commands write to what they are
 //! handed.
 
+mod dead_letters;
 mod policy;
 mod run;
 mod schema;
@@ -21,6 +22,7 @@ use crate::config::{Echo, Overrides};
 use crate::diagnostic::Style;
 use crate::units::HumanDuration;
 
+pub use dead_letters::dead_letters;
 pub use policy::policy;
 pub use run::run;
 pub use schema::schema;
@@ -76,6 +78,8 @@ pub enum Command {
     Schema,
     /// Find all about one request in the local files and in the spool
     Show(Show),
+    /// Print what sinks refused for good, with their reasons
+    DeadLetters(DeadLetters),
     /// Print which field goes where, in which form, for how long
     Policy(Policy),
     /// Print the version
@@ -166,6 +170,20 @@ pub struct Show {
     pub data_dir: Option<PathBuf>,
 }
 
+/// Arguments of `dead-letters`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+#[command(after_help = "Example:
+  sidewake dead-letters /var/lib/sidewake/spool
+
+A JSON line for each event: tier, sink, reason, ts_ns, record_id, text; and refused, as \"2 of 9\",
+where the sink did not say which ones. To make room, delete what was read: the files below
+SPOOL/dead-letters.")]
+pub struct DeadLetters {
+    /// The spool's folder, as the config has it under spool.path
+    #[arg(value_name = "SPOOL")]
+    pub spool: PathBuf,
+}
+
 /// Arguments of `policy`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = "Examples:
@@ -235,6 +253,7 @@ pub fn execute(cli: &Cli) -> Result<u8, Exit> {
         Command::Validate(args) => validate(args, &env, (&mut out, &mut err), style),
         Command::Schema => schema(&mut out),
         Command::Show(args) => show(args, &env, (&mut out, &mut err), style),
+        Command::DeadLetters(args) => dead_letters(args, &mut out, &mut err),
         Command::Policy(args) => policy(args, &env, (&mut out, &mut err), style),
         Command::Version => {
             writeln!(out, "sidewake {}", env!("CARGO_PKG_VERSION")).map(|()| EXIT_OK)

@@ -10,6 +10,7 @@
 
 mod build;
 mod collector;
+mod positions;
 mod routes;
 mod running;
 mod signals;

@@ -53,6 +53,11 @@ pub trait Intake: Send {
     /// `None` for a stream of which nothing is held.
     fn held_to(&self, source_key: u64) -> Option<u64>;
 
+    /// The same of the tier that is furthest: how long the stream is at least.
+    fn held_furthest(&self, source_key: u64) -> Option<u64> {
+        self.held_to(source_key)
+    }
+
     /// A slab to read into. `None` when memory is short and the source may wait (`can_wait`): it
     /// asks again a little later. A source that cannot wait always gets one.
     fn slab(&mut self, can_wait: bool) -> Option<Slab>;

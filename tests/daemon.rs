@@ -10,6 +10,8 @@ mod exec;
 mod files;
 #[path = "daemon/http.rs"]
 mod http;
+#[path = "daemon/kills.rs"]
+mod kills;
 #[path = "daemon/leaks.rs"]
 mod leaks;
 #[path = "daemon/loki.rs"]

@@ -161,18 +161,43 @@ async fn lines_labels_and_metadata_arrive() {
             ("kind", "prediction"),
             ("level", "info"),
             ("pod", "fraud-0"),
+            ("record_id", "0000000000000007-0000000000000000"),
             ("request_id", "r-é\"1"),
             ("sampling_probability", "0.5"),
             ("span_id", span),
             ("trace_id", trace),
         ])
     );
-    let text = [("flags", "truncated"), ("kind", "application"), ("pod", "fraud-0")];
+    let text = [
+        ("flags", "truncated"),
+        ("kind", "application"),
+        ("pod", "fraud-0"),
+        ("record_id", "0000000000000007-0000000000000001"),
+    ];
     assert_eq!(stored[1].metadata, map(&text));
     let headers = &fake.headers()[0];
     assert_eq!(headers["x-scope-orgid"], "ml");
     assert_eq!(headers["authorization"], "Bearer s3cret");
     assert!(headers.get("retry-attempt").is_none());
+}
+
+/// Events that have all in common but what they are: each arrives, and a repeat of all of them is
+/// still known as one.
+#[tokio::test]
+async fn equal_events_of_one_time_are_not_one() {
+    let fake = FakeLoki::start().await;
+    fake.will([Act::StoreAndClose]);
+    let ts_ns = now_ns() / 1_000_000_000 * 1_000_000_000;
+    let (log, counters) = new_log();
+    for frame in 0..3 {
+        let lines = ["12:00:00 tick", "12:00:00 tock", "12:00:00 tick"];
+        log.append(frame_of(frame * 3, &lines, |_, record| record.ts_ns = ts_ns));
+    }
+    deliver(&log, &counters, sink_options(&fake), impatient()).await;
+    let stored = fake.stored();
+    let times = |word| stored.iter().filter(|entry| entry.line.ends_with(word)).count();
+    assert_eq!((times("tick"), times("tock")), (6, 3));
+    assert!(stored.iter().any(|entry| entry.n_times == 2), "nothing was sent again");
 }
 
 /// Through every way to fail: nothing lost, order kept, repeats only where the outcome was unknown.

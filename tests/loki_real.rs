@@ -250,6 +250,22 @@ async fn repeats_collapse() {
     );
 }
 
+/// Loki takes entries with equal time, line and metadata for one; no two events have all equal.
+#[tokio::test]
+async fn equal_events_of_one_time_are_not_one() {
+    let Some(server) = Server::find("twins", None) else { return };
+    let lines = vec!["12:00:00 tick".to_owned(); 40];
+    let ts_ns = now_ns() / 1_000_000_000 * 1_000_000_000;
+    let edit = |_: &str, record: &mut Record| record.ts_ns = ts_ns;
+    let (first, second) = lines.split_at(10);
+    for _ in 0..2 {
+        deliver(server.options(), &[(first, &edit), (second, &edit)]).await;
+    }
+    let found = server.query(lines.len()).await;
+    assert_eq!(found.len(), lines.len());
+    assert!(found.iter().all(|entry| entry.ts_ns == ts_ns && entry.line == lines[0]));
+}
+
 /// Its true 400: what is too old or too new is buried, the rest is stored and not sent again.
 #[tokio::test]
 async fn too_old_and_too_new() {

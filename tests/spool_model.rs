@@ -12,8 +12,17 @@ mod rng;
 #[path = "spool_model/world.rs"]
 mod world;
 
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use sidewake::spool::disk::Disk;
+use sidewake::spool::{Backend, Options, RouteOptions, Spool, TierId, TierOptions, WhenFull};
+
+use fake_disk::{FakeDisk, Faults};
+use model::batch;
 use rng::Rng;
 use world::{Flavour, World};
 
@@ -68,4 +77,42 @@ fn a_full_share_blocks_and_loses_nothing() {
 #[test]
 fn rot_costs_only_what_it_hit() {
     run(Flavour::Rots);
+}
+
+/// What a SIGKILL left in the page cache only, and a start that the disk refuses to sync it: what
+/// the start shows all the same survives a power cut.
+#[test]
+fn what_a_refused_start_shows_is_durable() {
+    let open = |disk: &FakeDisk| {
+        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        Spool::open_by_hand(options(), &disk, Path::new("/spool"))
+    };
+    let now = Instant::now();
+    for seed in 0..40 {
+        let disk = FakeDisk::new(seed);
+        let (spool, _) = open(&disk).expect("opens");
+        let writing = spool.writer();
+        let _ticket = spool.append(TierId(0), batch(0, 0, 3, (1, 0, 9), 0), 0);
+        spool.turn(now, 0);
+        drop((writing, spool));
+        let disk = disk.kill();
+        let refusals = Faults { kind: ErrorKind::Other, one_in: 3, reads: true, writes: true };
+        disk.set_faults(Some(refusals));
+        let Ok((spool, _)) = open(&disk) else { continue };
+        let shown = spool.held_to(TierId(0), 1);
+        let read = spool.cursor(TierId(0), "loki").expect("free").try_next().is_some();
+        drop(spool);
+        let (spool, _) = open(&disk.crash()).expect("opens");
+        assert!(shown.is_none() || shown == spool.held_to(TierId(0), 1), "seed {seed}");
+        let there = spool.cursor(TierId(0), "loki").expect("free").try_next().is_some();
+        assert!(there || !read, "seed {seed}: read, and gone");
+    }
+}
+
+fn options() -> Options {
+    let (sink, when_full) = ("loki".to_owned(), WhenFull::DropOldest);
+    let routes = vec![RouteOptions { sink, when_full, counters: Arc::default() }];
+    let retention = Duration::from_secs(3600);
+    let tier = TierOptions { name: "tier".into(), share: 1.0, retention, routes };
+    Options::new(Backend::Memory, vec![tier])
 }

@@ -16,6 +16,8 @@ use crate::sources::{Intake, IntakeClosed};
 use crate::spool::{Spool, Ticket, TierId, WriterGuard};
 use crate::telemetry::RouteCounters;
 
+use super::positions::{Positions, TOLD_EVERY};
+
 /// A source that can be read again is paced while even the fastest route of a tier is further
 /// behind than this: a file read faster than its sinks take it would only move from one disk file
 /// to another, to be packed and read back. Less than a tier's tail, so that its cursors take
@@ -35,6 +37,9 @@ pub(super) struct Collector {
     pool: Arc<Pool>,
     /// The stream whose positions the pipeline knows.
     stream: Option<u64>,
+    positions: Positions,
+    /// Whether the source can be read again, so that positions in it mean something.
+    can_reread: bool,
     /// Held while the source runs, so that syncs gather what it appends (10 ms, 1 MiB).
     writer: Option<WriterGuard>,
     /// The last append of each tier.
@@ -63,7 +68,19 @@ impl Collector {
         let mut tickets = Vec::new();
         tickets.resize_with(n_tiers, || None);
         let pipeline = Pipeline::new(plan);
-        Self { pipeline, n_tiers, spool, pool, stream: None, writer: None, tickets, echo, routes }
+        Self {
+            pipeline,
+            n_tiers,
+            spool,
+            pool,
+            stream: None,
+            positions: Positions::default(),
+            can_reread: false,
+            writer: None,
+            tickets,
+            echo,
+            routes,
+        }
     }
 
     /// Waits a moment while every route of a tier lags.
@@ -78,6 +95,13 @@ impl Collector {
         }
     }
 
+    fn append(&mut self, sealed: Vec<Sealed>) {
+        for Sealed { tier, batch, sampled_out } in sealed {
+            let ticket = self.spool.append(TierId(tier as u8), batch, sampled_out);
+            self.tickets[tier] = Some(ticket);
+        }
+    }
+
     fn tiers(&self) -> impl Iterator<Item = TierId> + use<> {
         (0..self.n_tiers).map(|index| TierId(index as u8))
     }
@@ -88,21 +112,28 @@ impl Intake for Collector {
         if self.stream != Some(chunk.source_key) {
             self.stream = Some(chunk.source_key);
             let held = |tier| self.spool.held_to(tier, chunk.source_key).unwrap_or(0);
-            self.pipeline.resume(self.tiers().map(held).collect());
+            let held: Vec<u64> = self.tiers().map(held).collect();
+            if self.can_reread {
+                self.positions.begin(chunk.source_key, &held);
+            }
+            self.pipeline.resume(held);
         }
+        let (key, end, observed_ns) = (chunk.source_key, chunk.source_end, chunk.observed_ns);
         self.writer.get_or_insert_with(|| self.spool.writer());
         let sealed = self.pipeline.process(chunk);
         if let Some(echo) = &self.echo {
             echo.repeat(&sealed);
         }
-        for Sealed { tier, batch, sampled_out } in sealed {
-            let ticket = self.spool.append(TierId(tier as u8), batch, sampled_out);
-            self.tickets[tier] = Some(ticket);
-        }
+        self.positions.note(key, end, observed_ns, &sealed);
+        self.append(sealed);
+        let told = self.positions.tell(key, TOLD_EVERY);
+        self.append(told);
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), IntakeClosed> {
+        let told = self.positions.tell_all();
+        self.append(told);
         self.writer = None;
         for ticket in &mut self.tickets {
             if let Some(ticket) = ticket.take() {
@@ -115,10 +146,13 @@ impl Intake for Collector {
     fn held_to(&self, source_key: u64) -> Option<u64> {
         // A tier that holds nothing of the stream yet wants it from its beginning; one that holds
         // more than another skips what it has.
-        let held: Vec<Option<u64>> =
-            self.tiers().map(|tier| self.spool.held_to(tier, source_key)).collect();
-        let known: Vec<u64> = held.iter().copied().flatten().collect();
-        if known.is_empty() { None } else { known.into_iter().min() }
+        self.held_furthest(source_key)?;
+        let held = |tier| self.spool.held_to(tier, source_key).unwrap_or(0);
+        self.tiers().map(held).min()
+    }
+
+    fn held_furthest(&self, source_key: u64) -> Option<u64> {
+        self.tiers().filter_map(|tier| self.spool.held_to(tier, source_key)).max()
     }
 
     fn slab(&mut self, can_wait: bool) -> Option<Slab> {
@@ -126,12 +160,17 @@ impl Intake for Collector {
             let pooled = self.pool.take(Duration::ZERO);
             return Some(pooled.unwrap_or_else(|| Slab::with_capacity(self.pool.slab_bytes())));
         }
+        self.can_reread = true;
+        // First: pacing looks often, and what is full stays so for long.
+        if self.tiers().any(|tier| self.spool.must_wait(tier)) {
+            return None;
+        }
         self.pace();
-        let is_full = self.tiers().any(|tier| self.spool.must_wait(tier));
-        if is_full { None } else { self.pool.take(SLAB_WAIT) }
+        self.pool.take(SLAB_WAIT)
     }
 
     fn forget(&mut self, source_key: u64) {
+        self.positions.forget(source_key);
         self.spool.forget_source(source_key);
     }
 }

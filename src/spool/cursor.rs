@@ -197,11 +197,18 @@ impl Cursor {
         if next_ready.is_none() {
             ready.clear();
         }
-        if let Some(stored) = ready.pop_front().or_else(|| state.tail.find(read).cloned()) {
+        if let Some(stored) = ready.pop_front() {
+            return Step::Entry(hand_out(&mut state, *route, stored));
+        }
+        if let Some(stored) = state.tail.find(read).cloned() {
+            *reader = None;
             return Step::Entry(hand_out(&mut state, *route, stored));
         }
         let segment = state.segment_at(read).map(|(_, segment)| *segment);
         let Some(segment) = segment.filter(|_| read < state.data_end) else {
+            // A removed segment's room is free only when nobody has it open: on a full disk nothing
+            // could be written any more, and so nothing would come that lets go of it.
+            *reader = None;
             let durable = state.durable;
             state.routes[*route].pass_empty(durable);
             if state.ended {

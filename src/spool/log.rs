@@ -231,10 +231,10 @@ impl Log {
             if self.active.as_ref().is_some_and(|active| active.len >= self.tier.segment_bytes) {
                 self.seal()?;
             }
-            if self.active.is_none() {
-                self.begin()?;
-            }
             let need = len + (MARK_LEN + FOOTER_LEN) as u64;
+            if self.active.is_none() {
+                self.begin(need)?;
+            }
             let room = room::make(&mut self.tier.lock(), need, self.tier.bytes_max);
             match room {
                 Room::Fits => return Ok(true),
@@ -246,14 +246,18 @@ impl Log {
         }
     }
 
-    /// Begins a segment with a snapshot of the source positions.
-    fn begin(&mut self) -> Result<(), SpoolError> {
+    /// Begins a segment with a snapshot of the source positions, and room for `need` bytes more.
+    fn begin(&mut self, need: u64) -> Result<(), SpoolError> {
         let base = self.next;
         let path = segment::path(&self.tier.dir, base, Form::Raw);
         let snapshot = mark::snapshot(base, self.tier.lock().sources.iter());
         let disk = &self.tier.disk;
         let begun = disk.create(&path).and_then(|file| {
-            file.allocate(self.tier.segment_bytes + snapshot.len() as u64)?;
+            let head = snapshot.len() as u64;
+            // On a disk that is almost full less will do: the segment before, though delivered,
+            // keeps its room until there is a next one.
+            file.allocate(head + self.tier.segment_bytes.max(need))
+                .or_else(|_| file.allocate(head + need))?;
             file.write_at(0, &mut [IoSlice::new(&snapshot)])?;
             disk.sync_dir(&self.tier.dir)?;
             Ok(file)

@@ -11,7 +11,9 @@
 //!    are kept in quarantine.
 //! 4. What stands behind the last proof is written again and synced before anybody sees it: after a
 //!    SIGKILL it may be in the page cache only, and after a failed sync the kernel takes it for
-//!    clean and would not write it by itself.
+//!    clean and would not write it by itself. While the disk refuses that, the segment counts as
+//!    one that cannot be read yet: what was shown before it is durable would be gone after a power
+//!    cut, and its sources would not know.
 //! 5. Source positions are read from the last snapshot and the frames behind it.
 //!
 //! Only the last segment and the footers are read: a spool of a gigabyte opens in milliseconds.
@@ -233,12 +235,14 @@ impl Recovery<'_> {
             return true;
         }
         let len_max = if form == Form::Raw { limit - base } else { u64::MAX };
+        self.cut_beyond(base, form, len_max);
         let Some((bytes, scan)) = self.scan(base, form, len_max, limit) else { return false };
         self.take(base, form, &bytes, &scan);
         true
     }
 
-    /// What counts in the last segment; `None` when the disk refuses to read it.
+    /// What counts in the last segment; `None` when the disk refuses to read it, or to make it
+    /// durable.
     fn last(&mut self, base: u64, form: Form) -> Option<Scan> {
         let (mut bytes, mut scan) = self.scan(base, form, u64::MAX, u64::MAX)?;
         let proof = scan.last_proof();
@@ -260,7 +264,7 @@ impl Recovery<'_> {
         // Also where nothing is cut: room that was reserved behind the end is given back.
         self.cut(base, form, bytes.len() as u64);
         let proven = proof.unwrap_or(base).max(self.synced).saturating_sub(base);
-        self.write_again(base, form, proven, &bytes);
+        self.write_again(base, form, proven, &bytes)?;
         self.take(base, form, &bytes, &scan);
         self.note("sync", self.dir, self.disk.sync_dir(self.dir));
         Some(scan)
@@ -305,22 +309,40 @@ impl Recovery<'_> {
         }
     }
 
+    /// What stands behind the next segment's base was given up, and must not count again when that
+    /// segment goes first. A disk that refuses is asked again at the next start.
+    fn cut_beyond(&mut self, base: u64, form: Form, len_max: u64) {
+        let path = segment::path(self.dir, base, form);
+        let cut = self.disk.open(&path).and_then(|file| {
+            if file.len()? > len_max {
+                file.truncate(len_max)?;
+                file.sync()?;
+            }
+            Ok(())
+        });
+        self.note("truncate", &path, cut);
+    }
+
     fn cut(&mut self, base: u64, form: Form, len: u64) {
         let path = segment::path(self.dir, base, form);
         let cut = self.disk.open(&path).and_then(|file| file.truncate(len));
         self.note("truncate", &path, cut);
     }
 
-    fn write_again(&mut self, base: u64, form: Form, proven: u64, bytes: &[u8]) {
+    /// Makes the segment durable as it is now, and with it where it was cut: a power cut must bring
+    /// nothing back that was given up. `None` when the disk refuses.
+    fn write_again(&mut self, base: u64, form: Form, proven: u64, bytes: &[u8]) -> Option<()> {
         // A packed segment was synced whole before it got its name.
         let start = if form == Form::Packed { bytes.len() } else { proven as usize };
-        let Some(unproven) = bytes.get(start..).filter(|bytes| !bytes.is_empty()) else { return };
+        let unproven = bytes.get(start..).unwrap_or_default();
         let path = segment::path(self.dir, base, form);
         let written = self.disk.open(&path).and_then(|file| {
-            file.write_at(start as u64, &mut [IoSlice::new(unproven)])?;
+            if !unproven.is_empty() {
+                file.write_at(start as u64, &mut [IoSlice::new(unproven)])?;
+            }
             file.sync()
         });
-        self.note("sync", &path, written);
+        self.note("sync", &path, written)
     }
 
     fn keep_unsynced(&mut self, from: u64, bytes: &[u8]) {
@@ -351,7 +373,10 @@ impl Recovery<'_> {
     /// Reads back from the end until a snapshot is met.
     fn find_sources(&mut self) {
         let mut behind: Vec<Vec<SourceEnd>> = Vec::new();
-        let segments: Vec<Segment> = self.out.segments.iter().copied().collect();
+        // What is not known to be durable brings its positions when it is.
+        let is_end = |base| self.out.unread.iter().any(|bad| bad.is_end && bad.base == base);
+        let segments = self.out.segments.iter().filter(|segment| !is_end(segment.base));
+        let segments: Vec<Segment> = segments.copied().collect();
         for segment in segments.iter().rev() {
             let len = if segment.form == Form::Raw { segment.end - segment.base } else { u64::MAX };
             let Some((bytes, scan)) = self.scan(segment.base, segment.form, len, segment.end)

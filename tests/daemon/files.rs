@@ -147,10 +147,14 @@ fn restarts_in_the_middle_lose_and_repeat_nothing() {
     loki.assert_exactly(&all);
 }
 
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn from_environment() -> Self {
+    pub(crate) fn of(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn from_environment() -> Self {
         let drawn = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos() as u64;
         let seed = std::env::var("SIDEWAKE_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = seed.unwrap_or(drawn);
@@ -158,7 +162,7 @@ impl Random {
         Self(seed)
     }
 
-    fn below(&mut self, n: u64) -> u64 {
+    pub(crate) fn below(&mut self, n: u64) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n

@@ -12,7 +12,8 @@ use sidewake::event::slab::Slab;
 use sidewake::protect::protected::Protected;
 use sidewake::sinks::LogRange;
 
-/// A frame at `from` whose position advances by one a line. `edit` completes each record.
+/// A frame at `from` whose position advances by one a line, from a source whose position is the
+/// same. `edit` completes each record.
 pub(crate) fn frame_of<L: AsRef<str>>(
     from: u64,
     lines: &[L],
@@ -20,9 +21,10 @@ pub(crate) fn frame_of<L: AsRef<str>>(
 ) -> Frame {
     let mut slab = Slab::default();
     let mut table = Vec::new();
-    for line in lines {
+    for (index, line) in lines.iter().enumerate() {
         let line = line.as_ref();
         let mut record = Record::new(slab.len() as u32, line.len() as u32);
+        record.source_off = index as u32;
         edit(line, &mut record);
         slab.extend_from_slice(line.as_bytes());
         slab.extend_from_slice(b"\n");
@@ -35,7 +37,16 @@ pub(crate) fn frame_of<L: AsRef<str>>(
     // The spool drops what is older than its tier's retention.
     let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
     let observed_ns = now.as_nanos() as i64;
-    let batch = Batch { table, slab, origin: Arc::new(origin), observed_ns, ..Batch::default() };
+    let source_end = from + lines.len() as u64;
+    let batch = Batch {
+        table,
+        slab,
+        origin: Arc::new(origin),
+        source_key: 7,
+        source_base: from,
+        source_end,
+        observed_ns,
+    };
     let parts = frame::encode(&batch);
     let bytes = [parts.head.as_slice(), &parts.table, parts.bytes].concat();
     let protected = Protected::from_frame(&bytes).expect("a sound frame");

@@ -23,7 +23,7 @@ use super::metadata::{FixedPairs, OwnPairs};
 use super::pack::{Packer, Press};
 use super::wire::{VARINT_MAX, push_field, push_literal, push_varint, put_varint, varint_len};
 use super::{Options, SCRATCHES_MAX};
-use crate::event::batch::Batch;
+use crate::event::batch::{Batch, RecordId};
 use crate::event::origin::Origin;
 use crate::event::record::{Flags, Record};
 use crate::sinks::{Body, Encoder, LogRange, Refused};
@@ -130,9 +130,11 @@ impl Encoder for PushEncoder {
             };
             let stream = &mut self.streams[stream];
             let before = stream.entries.len();
+            let position = batch.source_base.saturating_add(u64::from(record.source_off));
+            let id = RecordId { source_key: batch.source_key, position };
             match text.line(record) {
-                Ok(line) => push_entry(stream, record, line),
-                Err(bytes) => push_entry(stream, record, &String::from_utf8_lossy(bytes)),
+                Ok(line) => push_entry(stream, record, id, line),
+                Err(bytes) => push_entry(stream, record, id, &String::from_utf8_lossy(bytes)),
             }
             self.len += stream.entries.len() - before;
             stream.entries.settle(&mut self.scratch.press, self.options.compression);
@@ -185,9 +187,9 @@ impl Stream {
 }
 
 #[inline]
-fn push_entry(stream: &mut Stream, record: &Record, line: &str) {
+fn push_entry(stream: &mut Stream, record: &Record, id: RecordId, line: &str) {
     let fixed = stream.fixed.of(record);
-    let own = OwnPairs::new(record, line);
+    let own = OwnPairs::new(record, id, line);
     let seconds = record.ts_ns.div_euclid(1_000_000_000).cast_unsigned();
     let nanos = record.ts_ns.rem_euclid(1_000_000_000).cast_unsigned();
     let nanos_len = if nanos == 0 { 0 } else { 1 + varint_len(nanos) };

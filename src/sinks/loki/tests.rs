@@ -47,6 +47,7 @@ fn unpacked(body: &Body) -> Vec<u8> {
 fn golden_body() {
     let sink = Loki::new(Options::new("http://loki:3100/", "app"));
     let mut batch = batch(&["hello r-1"]);
+    (batch.source_key, batch.source_base, batch.table[0].source_off) = (10, 30, 1);
     (batch.table[0].request_id_off, batch.table[0].request_id_len) = (6, 3);
     let mut encoder = sink.encoder(NOW_NS);
     assert!(encoder.push(&batch, 0..1).is_empty());
@@ -59,12 +60,15 @@ fn golden_body() {
         b"\x1a\x12\x0a\x04kind\x12\x0aprediction",
         b"\x1a\x0d\x0a\x05level\x12\x04info",
         b"\x1a\x0e\x0a\x03pod\x12\x07fraud-0",
+        b"\x1a\x2e\x0a\x09record_id\x12\x21000000000000000a-000000000000001f",
         b"\x1a\x11\x0a\x0arequest_id\x12\x03r-1",
     ];
     let entry = entry.concat();
-    let stream =
-        [&[0x0a, labels.len() as u8][..], labels, &[0x12, entry.len() as u8], &entry].concat();
-    let expected = [&[0x0a, stream.len() as u8 | 0x80, (stream.len() >> 7) as u8][..], &stream];
+    let tagged = |tag, len: usize| [tag, len as u8 | 0x80, (len >> 7) as u8];
+    let head = tagged(0x12, entry.len());
+    let stream = [&[0x0a, labels.len() as u8][..], labels, &head, &entry].concat();
+    let head = tagged(0x0a, stream.len());
+    let expected = [&head[..], &stream];
     assert_eq!(unpacked(&body), expected.concat());
     let Transport::Http { url, .. } = sink.transport() else { panic!("http") };
     assert_eq!(url, "http://loki:3100/loki/api/v1/push");

@@ -90,13 +90,15 @@ impl Tail {
     fn take_up(&mut self, entry: Entry) {
         let held = self.intake.held_to(entry.key).unwrap_or(0);
         let position = held.max(entry.start);
-        match rotation::find(&entry, position) {
+        // What it is shows where it was read to; some tier may want it from further back.
+        let known = self.intake.held_furthest(entry.key).unwrap_or(0).max(position);
+        match rotation::find(&entry, known) {
             Some((path, facts, place)) => {
                 let mut tracked = self.new_tracked(entry.name, &path, &facts, entry.key);
                 (tracked.head, tracked.start, tracked.position) =
                     (entry.head, entry.start, position);
                 (tracked.place, tracked.is_registered) = (place, true);
-                tracked.mark = entry.mark.filter(|mark| mark.position == position);
+                tracked.mark = entry.mark.filter(|mark| mark.position == known);
                 if facts.size > position {
                     tracked.due = Some(Instant::now());
                 }

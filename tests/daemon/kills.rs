@@ -1,0 +1,145 @@
+//! SIGKILL, and what the disk holds afterwards: some tiers' logs further than others, files that
+//! were rotated meanwhile, a destination that fails in every way.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
+
+use super::exec::prediction;
+use super::fake_loki::Act;
+use super::files::{Random, config, lines, text};
+use super::loki::Loki;
+use super::rig::{Place, until};
+
+const TIERS: [&str; 2] = ["application_logs", "prediction_logs"];
+
+/// A kill between two tiers' writes: one holds its part of the file, the other nothing of it.
+#[test]
+fn a_tier_that_missed_its_part_gets_it() {
+    let loki = Loki::start();
+    loki.fake.will(std::iter::repeat_n(Act::Answer(503, "sick"), 100_000));
+    let mut place = Place::with(&config(&loki));
+    let mut all = lines(0..400);
+    all.extend((0..100).map(|n| prediction(&format!("p-{n}"))));
+    place.append("model.log", &text(&all));
+    let mut daemon = place.daemon(&[]);
+    daemon.metrics_when("all is spooled", |metrics| {
+        let spooled = |tier| metrics.route("spooled_events", tier, "loki");
+        (spooled(TIERS[0]), spooled(TIERS[1])) == (400, 100)
+    });
+    daemon.kill();
+    fs::remove_dir_all(place.path("spool").join(TIERS[1])).expect("removed");
+    loki.fake.recover();
+    let mut daemon = place.daemon(&[]);
+    until("all lines", || loki.n_stored() >= all.len());
+    daemon.stop();
+    let times = loki.times();
+    assert!(all.iter().all(|line| times[line.as_str()] == 1), "some came twice");
+}
+
+/// After a clean end nothing is read again, also where a tier never had a line of the file.
+#[test]
+fn a_clean_end_leaves_no_tier_behind() {
+    let loki = Loki::start();
+    let mut place = Place::with(&config(&loki));
+    place.append("model.log", &text(&lines(0..500)));
+    let mut daemon = place.daemon(&[]);
+    until("all lines", || loki.n_stored() >= 500);
+    daemon.stop();
+    place.append("model.log", "one more\n");
+    let mut daemon = place.daemon(&[]);
+    let metrics = daemon.metrics_when("the new line", |_| loki.n_stored() > 500);
+    assert_eq!(metrics.get("sidewake_source_received_events_total{source=\"logs\"}"), 1.0);
+    daemon.stop();
+}
+
+/// What the writer of the log did: every line, and how often.
+type Written = HashMap<String, usize>;
+
+/// Writes until told to stop: lines of both tiers, equal ones among them, over many rotations.
+fn write_on(folder: &Path, seed: u64, is_over: &AtomicBool) -> Written {
+    let (mut random, mut written) = (Random::of(seed), Written::new());
+    let name = |n: usize| folder.join(format!("model.log.{n}"));
+    let open = || File::options().append(true).create(true).open(folder.join("model.log"));
+    let (mut file, mut n_rotated, mut n) = (open().expect("opened"), 0, 0);
+    while !is_over.load(SeqCst) {
+        let mut part = lines(n..n + 4);
+        part.push(prediction(&format!("p-{n}")));
+        // Two of the same second are two events.
+        let now = time::OffsetDateTime::now_utc().replace_nanosecond(0).expect("in range");
+        let now = now.format(&time::format_description::well_known::Rfc3339).expect("printed");
+        part.push(format!(r#"{{"ts":"{now}","event":"tick"}}"#));
+        n += 4;
+        file.write_all(text(&part).as_bytes()).expect("written");
+        part.into_iter().for_each(|line| *written.entry(line).or_default() += 1);
+        if random.below(40) == 0 {
+            fs::rename(folder.join("model.log"), name(n_rotated)).expect("moved");
+            (file, n_rotated) = (open().expect("opened"), n_rotated + 1);
+        }
+        std::thread::park_timeout(Duration::from_micros(random.below(16_000)));
+    }
+    written
+}
+
+/// Now and then the next push fails in some way.
+fn storm(loki: &Loki, random: &mut Random) {
+    let act = match random.below(12) {
+        0 => Act::Answer(500, "sick"),
+        1 => Act::Later(429, "0".to_owned()),
+        2 => Act::CloseBeforeBody,
+        3 | 4 => Act::StoreAndClose,
+        _ => return,
+    };
+    // One at a time, or a Loki that is asked rarely would only fail.
+    loki.fake.recover();
+    loki.fake.will([act]);
+}
+
+#[test]
+fn kills_in_a_storm_lose_nothing() {
+    let rounds = if std::env::var_os("SIDEWAKE_SLOW").is_some() { 200 } else { 12 };
+    let mut random = Random::from_environment();
+    let loki = Loki::start();
+    let pattern = "@/logs/*";
+    let mut place = Place::with(&config(&loki).replace("@/model.log", pattern));
+    let folder: PathBuf = place.path("logs");
+    fs::create_dir(&folder).expect("made");
+    let is_over = Arc::new(AtomicBool::new(false));
+    let writer = {
+        let (is_over, seed) = (Arc::clone(&is_over), random.below(u64::MAX >> 33));
+        std::thread::spawn(move || write_on(&folder, seed, &is_over))
+    };
+    for _ in 0..rounds {
+        let mut daemon = place.daemon(&[]);
+        if random.below(4) > 0 {
+            let (seen, more) = (loki.n_stored(), random.below(60) as usize);
+            until("some more lines", || {
+                storm(&loki, &mut random);
+                loki.n_stored() > seen + more
+            });
+        }
+        std::thread::park_timeout(Duration::from_micros(random.below(60_000)));
+        daemon.kill();
+    }
+    is_over.store(true, SeqCst);
+    let written = writer.join().expect("no panic");
+    loki.fake.recover();
+    let mut daemon = place.daemon(&[]);
+    let n_written: usize = written.values().sum();
+    until("all lines", || loki.n_stored() >= n_written);
+    let metrics = daemon.metrics_when("nothing is spooled", |metrics| {
+        TIERS.iter().all(|tier| metrics.route("spooled_events", tier, "loki") == 0)
+    });
+    metrics.assert_balanced();
+    daemon.stop();
+    let mut stored = Written::new();
+    loki.fake.stored().into_iter().for_each(|entry| *stored.entry(entry.line).or_default() += 1);
+    let wrong: Vec<_> = written.iter().filter(|(line, n)| stored.get(*line) != Some(n)).collect();
+    assert!(wrong.is_empty(), "{} lines are wrong, first {:?}", wrong.len(), wrong[0]);
+    assert_eq!(stored.len(), written.len());
+    println!("{n_written} lines, {rounds} kills");
+}
