@@ -2,10 +2,14 @@
 //!
 //! Working these out folds the key and tries patterns, some hundred nanoseconds; lines that fit no
 //! skeleton have a dozen keys each, and the same ones for ever. Bounded: a memo that is full is
-//! emptied. The hash is seeded at random, so that no input can aim at a collision.
+//! emptied. The hash is seeded at random, so that no input can aim at a collision. Tier and form
+//! stand beside it and not in its seed, which xxh3 only adds to keys of up to three bytes: `abc` of
+//! one tier was `abd` of the next.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::event::json::doc::Doc;
 use crate::protect::context::{self, KeyHint};
@@ -38,8 +42,11 @@ impl Facts {
 #[derive(Debug)]
 pub struct KeyMemo {
     seed: u64,
-    known: HashMap<u64, Facts>,
+    known: HashMap<(u64, Form), Facts>,
 }
+
+/// Tier, and whether the key is a path (0), or stands in text as any (1) or as a member (2).
+type Form = (u32, u8);
 
 impl Default for KeyMemo {
     fn default() -> Self {
@@ -64,7 +71,7 @@ impl KeyMemo {
 
     /// The facts of one path.
     pub fn of(&mut self, path: &[u8], tier: usize, tiers: &[TierPlan]) -> Facts {
-        let hash = xxhash_rust::xxh3::xxh3_64_with_seed(path, self.seed ^ tier as u64);
+        let hash = (xxh3_64_with_seed(path, self.seed), (tier as u32, 0));
         if let Some(known) = self.known.get(&hash) {
             return *known;
         }
@@ -84,8 +91,8 @@ impl KeyMemo {
         tier: usize,
         tiers: &[TierPlan],
     ) -> Facts {
-        let seed = self.seed ^ (tier as u64) ^ (1 + u64::from(is_member)) << 32;
-        let hash = xxhash_rust::xxh3::xxh3_64_with_seed(key, seed);
+        let form = (tier as u32, 1 + u8::from(is_member));
+        let hash = (xxh3_64_with_seed(key, self.seed), form);
         if let Some(known) = self.known.get(&hash) {
             return *known;
         }
@@ -94,11 +101,44 @@ impl KeyMemo {
         self.keep(hash, Facts { hint: context::of_path(key), action })
     }
 
-    fn keep(&mut self, hash: u64, facts: Facts) -> Facts {
+    fn keep(&mut self, hash: (u64, Form), facts: Facts) -> Facts {
         if self.known.len() >= KEYS_MAX {
             self.known.clear();
         }
         self.known.insert(hash, facts);
         facts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protect::policy::{Policy, PolicySpec};
+
+    /// Short keys of many tiers, each tier with a field of its own.
+    #[test]
+    fn tiers_do_not_answer_for_each_other() {
+        let names: Vec<String> = (b'a'..=b'p').map(|last| format!("k{}", last as char)).collect();
+        let tiers: Vec<TierPlan> = names
+            .iter()
+            .map(|name| {
+                let fields = vec![(name.clone(), Action::Drop)];
+                let spec = PolicySpec { fields, ..PolicySpec::default() };
+                let policy = Policy::compile(&spec, false).expect("a sound policy");
+                TierPlan { name: name.clone(), policy }
+            })
+            .collect();
+        let mut memo = KeyMemo::default();
+        for tier in 0..tiers.len() {
+            for (n, name) in names.iter().enumerate() {
+                let expected = if n == tier { Action::Drop } else { Action::Inspect };
+                let key = name.as_bytes();
+                assert_eq!(memo.of(key, tier, &tiers).action, expected, "{name} of {tier}");
+                for is_member in [false, true] {
+                    let facts = memo.of_text(key, is_member, tier, &tiers);
+                    assert_eq!(facts.action, expected, "{name} of {tier}");
+                }
+            }
+        }
     }
 }

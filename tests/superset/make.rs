@@ -331,7 +331,7 @@ fn option(rng: &mut Rng) -> String {
     match rng.below(3) {
         0 => format!("{key} {value}"),
         1 => format!("'{key}','{value}'"),
-        _ => format!("\"{key}\", \"{value}\""),
+        _ => format!("'{key}', '{value}'"),
     }
 }
 
