@@ -167,8 +167,15 @@ impl Spool {
     }
 
     /// Appends `batch` to the log of `tier`; never waits for the disk. `sampled_out` events, which
-    /// sampling did not keep, are counted on every route of the tier.
+    /// sampling did not keep, are counted on every route of the tier. A batch too large for the
+    /// tier's share goes in parts, and the ticket is the last one's.
     pub fn append(&self, tier: TierId, batch: Protected, sampled_out: u64) -> Ticket {
+        if self.tiers.get(usize::from(tier.0)).is_some_and(|tier| !tier.takes(&batch))
+            && let Some((first, second)) = batch.halves()
+        {
+            drop(self.append(tier, first, sampled_out));
+            return self.append(tier, second, 0);
+        }
         let (answer, ticket) = Ticket::new(Arc::clone(&self.signal));
         match self.tiers.get(usize::from(tier.0)) {
             Some(tier) => {

@@ -49,6 +49,37 @@ fn adds_up(counters: &RouteCounters, delivered: u64) {
     assert_eq!(counters.events_in.get(), out, "{counters:?}");
 }
 
+/// A batch that is more than the tier may hold at once goes in parts, in order, and the position of
+/// its source only with the last one; what no part could hold is dropped and counted.
+#[tokio::test]
+async fn a_batch_too_large_for_the_share_goes_in_parts() {
+    let (mut options, counters) = options(Backend::Memory, WhenFull::DropOldest);
+    options.max_bytes = 120 << 10;
+    let (spool, _) = Spool::open(options).expect("opens");
+    let lines: Vec<String> = (0..400).map(|n| format!("line {n:150}")).collect();
+    let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+    let mut cursor = spool.cursor(TIER, "loki").expect("the route");
+    let ticket = spool.append(TIER, batch_of(7, 100, 60_500, &lines), 3);
+    assert!(ticket.durable().await.is_ok());
+    assert_eq!(spool.held_to(TIER, 7), Some(60_500));
+    let (mut n, mut n_parts) = (0, 0);
+    while n < 400 {
+        let entry = cursor.next().await.expect("a part");
+        for event in entry.batch.events() {
+            assert_eq!(event.bytes, lines[n]);
+            n += 1;
+        }
+        n_parts += 1;
+        assert_eq!(entry.batch.source_end, if n == 400 { 60_500 } else { 100 });
+        cursor.ack(entry.range.to);
+    }
+    assert!(n_parts > 1);
+    let huge = vec![b'x'; 70 << 10];
+    assert!(spool.append(TIER, batch_of(7, 60_500, 70_000, &[&huge]), 0).durable().await.is_err());
+    assert_eq!(counters.dropped(DropReason::SpoolError).get(), 1);
+    adds_up(&counters, 400);
+}
+
 /// The last event needs no successor, on either backend, with the real threads.
 #[tokio::test]
 async fn one_event_then_silence_arrives() {

@@ -237,9 +237,10 @@ impl Tier {
             let _ = answer.send(Ok(()));
             return 0;
         }
-        if len > (FRAME_BYTES_MAX as u64).min(self.bytes_max / 2) {
+        if len > self.frame_bytes_max() {
             state.count_dropped(n_events, DropReason::SpoolError);
             drop(state);
+            tracing::error!(tier = self.name, len, "dropped a line larger than its tier's share");
             let _ = answer.send(Err(SpoolError::TooLarge(len)));
             return 0;
         }
@@ -253,6 +254,15 @@ impl Tier {
             let _ = answer.send(Err(error));
         }
         cost
+    }
+
+    /// Whether `batch` fits into a frame of this log.
+    pub(super) fn takes(&self, batch: &Protected) -> bool {
+        frame_len(batch) <= self.frame_bytes_max()
+    }
+
+    fn frame_bytes_max(&self) -> u64 {
+        (FRAME_BYTES_MAX as u64).min(self.bytes_max / 2)
     }
 
     /// While nothing can be written, memory for what is pending is bounded.

@@ -177,7 +177,7 @@ fn config_text(
          sample:\n  rate: {{ application: {rate} }}\n\
          tiers:\n  application_logs: {{ retention: 30 days, sinks: [loki] }}\n  \
          prediction_logs: {{ retention: 90 days, sinks: [loki], features: {features} }}\n\
-         sinks:\n  loki: {{ type: loki, endpoint: \"http://127.0.0.1:{port}\" }}\n\
+         sinks:\n  loki: {{ type: loki, endpoint: \"http://127.0.0.1:{port}\", max_line: 2MiB }}\n\
          spool: {spool}\n\
          admin: {{ listen: \"127.0.0.1:{admin}\" }}\n",
         input = input.display(),
