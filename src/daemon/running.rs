@@ -103,16 +103,19 @@ async fn start(config: &Config) -> Result<Daemon, DaemonError> {
         let counters = Arc::new(SourceCounters::default());
         let context = context(config, name, source, &counters);
         let (source, kind, child) = build_source(config, source, context)?;
+        // Only what the child says is repeated: files are somebody else's output.
+        let repeats = child.is_some();
         if let Some(handle) = child {
             children.push(handle);
             child_source = Some(ChildSource { name: name.clone(), is_running: true });
         }
         panels.push(SourcePanel { name: name.clone(), kind, counters });
-        ready_sources.push((name, source));
+        ready_sources.push((name, source, repeats));
     }
     let signals = Signals::listen(children)?;
-    for (name, source) in ready_sources {
-        feed.spawn(name, source, stop.clone(), ended.clone())?;
+    for (name, source, repeats) in ready_sources {
+        let echo = feed.echo.clone().filter(|_| repeats);
+        feed.spawn((name, source), echo, stop.clone(), ended.clone())?;
     }
     readiness.set_sources_listen(true);
     readiness.set_spool_accepts(spool.is_accepting());
@@ -433,14 +436,14 @@ struct Feed {
 impl Feed {
     fn spawn(
         &self,
-        name: &str,
-        source: Box<dyn Source>,
+        (name, source): (&str, Box<dyn Source>),
+        echo: Option<ProtectedEcho>,
         stop: Stop,
         ended: mpsc::Sender<SourceEnd>,
     ) -> Result<(), DaemonError> {
         let (plan, spool) = (Arc::clone(&self.plan), Arc::clone(&self.spool));
         let (pool, routes) = (Arc::clone(&self.pool), Arc::clone(&self.routes));
-        let intake = Collector::new(plan, spool, pool, self.echo.clone(), routes);
+        let intake = Collector::new(plan, spool, pool, echo, routes);
         let name = name.to_owned();
         let thread = std::thread::Builder::new().name(format!("source-{name}"));
         thread.stack_size(512 << 10).spawn(move || {

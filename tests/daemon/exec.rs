@@ -139,6 +139,26 @@ fn echo_is_raw_protected_or_none() {
     }
 }
 
+/// What a file says is no output of the child.
+#[test]
+fn only_the_child_is_repeated() {
+    let script = "until [ -e go ]; do sleep 0.02; done; echo said by the child";
+    let mut place = Place::with(&format!(
+        "sources:\n  model: {{ type: exec, command: [sh, -c, '{script}'] }}\n  \
+         logs: {{ type: file, include: [\"@/app.log\"] }}\n\
+         sinks: {{ store: {{ type: files, path: \"@/data\" }} }}\n\
+         spool: {{ type: disk, path: \"@/data/spool\" }}\n"
+    ));
+    place.append("app.log", "said by the file\n");
+    let mut daemon = place.daemon(&["--echo", "protected"]);
+    daemon.metrics_when("the file is read", |metrics| {
+        metrics.get("sidewake_source_received_events_total{source=\"logs\"}") == 1.0
+    });
+    place.append("go", "");
+    assert_eq!(daemon.wait(), Some(0), "{}", daemon.stderr());
+    assert_eq!(daemon.stdout(), "said by the child\n");
+}
+
 /// A reader of our output that is gone, or reads nothing, never stops the child.
 #[test]
 fn the_echo_blocks_nobody() {
