@@ -249,7 +249,7 @@ fn fold(c: char) -> Fold {
     let code = c as u32;
     // Latin letters with marks, Greek, Cyrillic, Hebrew; the scripts of East Asia: the most of what
     // people write, and nothing of what follows.
-    if matches!(code, 0xC0..0x34F | 0x370..0x660 | 0x3003..0xFE00) {
+    if matches!(code, 0xC0..0x34F | 0x370..0x61C | 0x3165..0xFE00) {
         return Fold::Same;
     }
     let digit = DIGITS.iter().find(|first| (**first..**first + 10).contains(&code));
