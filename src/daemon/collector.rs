@@ -102,6 +102,11 @@ impl Collector {
         }
     }
 
+    /// How far each tier's log holds the stream; one that says nothing of it stands at its start.
+    fn held(&self, source_key: u64) -> impl Iterator<Item = u64> {
+        self.tiers().map(move |tier| self.spool.held_to(tier, source_key).unwrap_or(0))
+    }
+
     fn tiers(&self) -> impl Iterator<Item = TierId> + use<> {
         (0..self.n_tiers).map(|index| TierId(index as u8))
     }
@@ -111,8 +116,7 @@ impl Intake for Collector {
     fn push(&mut self, chunk: Chunk) -> Result<(), IntakeClosed> {
         if self.stream != Some(chunk.source_key) {
             self.stream = Some(chunk.source_key);
-            let held = |tier| self.spool.held_to(tier, chunk.source_key).unwrap_or(0);
-            let held: Vec<u64> = self.tiers().map(held).collect();
+            let held: Vec<u64> = self.held(chunk.source_key).collect();
             if self.can_reread {
                 self.positions.begin(chunk.source_key, &held);
             }
@@ -147,8 +151,7 @@ impl Intake for Collector {
         // A tier that holds nothing of the stream yet wants it from its beginning; one that holds
         // more than another skips what it has.
         self.held_furthest(source_key)?;
-        let held = |tier| self.spool.held_to(tier, source_key).unwrap_or(0);
-        self.tiers().map(held).min()
+        self.held(source_key).min()
     }
 
     fn held_furthest(&self, source_key: u64) -> Option<u64> {

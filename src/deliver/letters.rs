@@ -5,7 +5,6 @@
 
 use crate::event::batch::Batch;
 use crate::event::frame;
-use crate::event::slab::Slab;
 
 /// Why the events were refused, in the destination's or the encoder's words.
 pub const REASON: &str = "sidewake.dead_letter.reason";
@@ -40,16 +39,8 @@ impl Sender {
         reason: &str,
         n_refused: Option<usize>,
     ) -> Option<Letter> {
-        let mut table = Vec::new();
-        let mut slab = Slab::default();
-        for event in events.into_iter().filter_map(|index| batch.event(index)) {
-            let mut record = *event.record;
-            record.off = slab.len() as u32;
-            slab.extend_from_slice(event.bytes);
-            slab.extend_from_slice(b"\n");
-            table.push(record);
-        }
-        if table.is_empty() {
+        let refused_ones = batch.only(events);
+        if refused_ones.is_empty() {
             return None;
         }
         let mut origin = (*batch.origin).clone();
@@ -59,16 +50,8 @@ impl Sender {
         let ours = ours.into_iter().chain(refused);
         origin.attributes.extend(ours.map(|(name, value)| (name.to_owned(), value)));
         origin.attributes.sort();
-        let n_events = table.len() as u64;
-        let batch = Batch {
-            table,
-            slab,
-            origin: origin.into(),
-            source_key: batch.source_key,
-            source_base: batch.source_base,
-            source_end: batch.source_end,
-            observed_ns: batch.observed_ns,
-        };
+        let n_events = refused_ones.len() as u64;
+        let batch = Batch { origin: origin.into(), ..refused_ones };
         // Packing only fails without memory; the plain form needs less.
         let packed = frame::encode_packed(&batch).map(|parts| joined(&parts));
         let frame = packed.unwrap_or_else(|_| joined(&frame::encode(&batch)));

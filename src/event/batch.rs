@@ -56,6 +56,31 @@ impl Batch {
         let record = self.table.get(index)?;
         Some(Event { record, bytes: line(&self.slab, record), batch: self })
     }
+
+    /// A batch of those `events` (indices into the table) alone, with the same origin and
+    /// positions.
+    #[must_use]
+    pub fn only(&self, events: impl IntoIterator<Item = usize>) -> Self {
+        let (mut table, mut slab) = (Vec::new(), Slab::default());
+        for event in events.into_iter().filter_map(|index| self.event(index)) {
+            let off = slab.len() as u32;
+            slab.extend_from_slice(event.bytes);
+            slab.extend_from_slice(b"\n");
+            table.push(Record { off, ..*event.record });
+        }
+        let origin = Arc::clone(&self.origin);
+        let Self { source_key, source_base, source_end, observed_ns, .. } = *self;
+        Self { table, slab, origin, source_key, source_base, source_end, observed_ns }
+    }
+
+    /// The stable id of the event with this `record`, equal whenever the same bytes are read again.
+    #[must_use]
+    #[inline]
+    pub fn record_id(&self, record: &Record) -> RecordId {
+        // Only a broken writer's frame could overflow, and reading one must not panic.
+        let position = self.source_base.saturating_add(u64::from(record.source_off));
+        RecordId { source_key: self.source_key, position }
+    }
 }
 
 /// The record's bytes; empty when the record points outside (the frame decoder refuses such).
@@ -97,14 +122,13 @@ impl<'a> Event<'a> {
     /// The position of the event in its source.
     #[must_use]
     pub fn source_position(&self) -> u64 {
-        // Only a broken writer's frame could overflow, and reading one must not panic.
-        self.batch.source_base.saturating_add(u64::from(self.record.source_off))
+        self.record_id().position
     }
 
-    /// The event's stable id, equal whenever the same bytes are read again.
+    /// See [`Batch::record_id`].
     #[must_use]
     pub fn record_id(&self) -> RecordId {
-        RecordId { source_key: self.batch.source_key, position: self.source_position() }
+        self.batch.record_id(self.record)
     }
 
     fn span(&self, off: u32, len: usize) -> Option<&'a [u8]> {

@@ -18,6 +18,15 @@ use super::facts::Facts;
 use super::process::Pipeline;
 use super::roles::Role;
 
+/// A pair of a text whose value must not stay.
+struct Declared {
+    pair: Pair,
+    /// The value.
+    span: (usize, usize),
+    /// With the action for it: features that the tier hides are dropped.
+    facts: Facts,
+}
+
 impl Pipeline {
     /// Adds the edits for `line`, but for those inside of `object`, which was walked.
     pub(super) fn edit_declared(&mut self, line: &[u8], object: Option<Range<usize>>, tier: usize) {
@@ -26,24 +35,10 @@ impl Pipeline {
         }
         let walked = object.unwrap_or(0..0);
         let mut pairs = Pairs::of(line);
-        while let Some(pair) = pairs.next() {
-            if walked.contains(&pair.key.0) {
-                pairs.skip_to(walked.end);
-                continue;
-            }
-            let (facts, is_hidden) = self.facts_of(line, &pair, tier);
-            let is_plain = matches!(facts.action, Action::Inspect | Action::Keep);
-            if is_plain && !is_hidden {
-                continue;
-            }
-            let Some(span) = pairs.value(&pair) else { continue };
-            let (start, end) = (span.0 as u32, span.1 as u32);
+        while let Some(declared) = self.next_declared(line, &mut pairs, &walked, tier) {
+            let Declared { pair, span, facts } = declared;
+            let (start, end, action) = (span.0 as u32, span.1 as u32, facts.action);
             let value = line.get(span.0..span.1).unwrap_or_default();
-            if is_plain && memchr::memchr(b'{', value).is_none() {
-                continue;
-            }
-            let action = if is_plain { Action::Drop } else { facts.action };
-            pairs.skip_to(span.1);
             let (work, replacer) = (&mut self.work, replacer(&self.plan, tier));
             let replacing = &mut work.replacing;
             if pair.is_json {
@@ -73,23 +68,14 @@ impl Pipeline {
         }
         let raw = line.get(start as usize..end as usize).unwrap_or_default();
         let mut pairs = Pairs::of(raw);
-        while let Some(pair) = pairs.next() {
-            let (facts, is_hidden) = self.facts_of(raw, &pair, tier);
-            let is_plain = matches!(facts.action, Action::Inspect | Action::Keep);
-            if is_plain && !is_hidden {
-                continue;
-            }
-            let Some(span) = pairs.value(&pair) else { continue };
+        while let Some(declared) = self.next_declared(raw, &mut pairs, &(0..0), tier) {
+            let Declared { pair, span, facts } = declared;
+            let action = facts.action;
             let value = raw.get(span.0..span.1).unwrap_or_default();
-            if is_plain && memchr::memchr(b'{', value).is_none() {
-                continue;
-            }
-            pairs.skip_to(span.1);
             let quoted = inside_quotes(value);
             let is_quoted = quoted != (0, value.len());
             let inside = views::whole_units(raw, (span.0 + quoted.0, span.0 + quoted.1));
             let from = if pair.is_json || is_quoted { inside.0 } else { pair.key.0 };
-            let action = if is_plain { Action::Drop } else { facts.action };
             let value = raw.get(inside.0..inside.1).unwrap_or_default();
             let (work, replacer) = (&mut self.work, replacer(&self.plan, tier));
             let replacing = &mut work.replacing;
@@ -107,6 +93,39 @@ impl Pipeline {
                 },
             );
         }
+    }
+
+    /// The next pair of `text` outside of `walked` whose value must not stay, and what becomes of
+    /// it.
+    fn next_declared(
+        &mut self,
+        text: &[u8],
+        pairs: &mut Pairs<'_>,
+        walked: &Range<usize>,
+        tier: usize,
+    ) -> Option<Declared> {
+        while let Some(pair) = pairs.next() {
+            if walked.contains(&pair.key.0) {
+                pairs.skip_to(walked.end);
+                continue;
+            }
+            let (mut facts, is_hidden) = self.facts_of(text, &pair, tier);
+            let is_plain = matches!(facts.action, Action::Inspect | Action::Keep);
+            if is_plain && !is_hidden {
+                continue;
+            }
+            let Some(span) = pairs.value(&pair) else { continue };
+            let value = text.get(span.0..span.1).unwrap_or_default();
+            if is_plain && memchr::memchr(b'{', value).is_none() {
+                continue;
+            }
+            if is_plain {
+                facts.action = Action::Drop;
+            }
+            pairs.skip_to(span.1);
+            return Some(Declared { pair, span, facts });
+        }
+        None
     }
 
     /// What is declared of a key in `text`, and whether it names features that the tier hides.

@@ -6,12 +6,9 @@
 //! frame that a `Protected` wrote.
 
 use std::ops::Deref;
-use std::sync::Arc;
 
 use crate::event::batch::Batch;
 use crate::event::frame::{self, FrameError};
-use crate::event::record::Record;
-use crate::event::slab::Slab;
 
 /// A batch that may leave the pipeline.
 #[derive(Debug)]
@@ -35,28 +32,12 @@ impl Protected {
     /// nothing of its source: only when the second is durable may what both hold be skipped.
     #[must_use]
     pub fn halves(&self) -> Option<(Self, Self)> {
-        let (first, second) = self.table.split_at_checked(self.table.len() / 2)?;
-        if first.is_empty() {
+        let (middle, end) = (self.len() / 2, self.len());
+        if middle == 0 {
             return None;
         }
-        let covers_nothing = Batch { source_end: self.source_base, ..self.with(first) };
-        Some((Self(covers_nothing), Self(self.with(second))))
-    }
-
-    /// A batch of `records`, which are some of this one's.
-    fn with(&self, records: &[Record]) -> Batch {
-        let lines = records.iter().map(|record| record.len as usize + 1).sum();
-        let mut slab = Slab::with_capacity(lines);
-        let mut table = records.to_vec();
-        for record in &mut table {
-            let (from, len) = (record.off as usize, record.len as usize);
-            record.off = slab.len() as u32;
-            slab.extend_from_slice(self.slab.get(from..from + len).unwrap_or_default());
-            slab.extend_from_slice(b"\n");
-        }
-        let origin = Arc::clone(&self.origin);
-        let Batch { source_key, source_base, source_end, observed_ns, .. } = self.0;
-        Batch { table, slab, origin, source_key, source_base, source_end, observed_ns }
+        let covers_nothing = Batch { source_end: self.source_base, ..self.only(0..middle) };
+        Some((Self(covers_nothing), Self(self.only(middle..end))))
     }
 }
 

@@ -39,6 +39,7 @@ const TAG_NANOS: u8 = 0x10;
 const TAG_LINE: u8 = 0x12;
 /// Tags and varints in front of a line: entry, timestamp with two fields, line.
 const ENTRY_HEAD_MAX: usize = 5 + 5 * VARINT_MAX;
+
 /// Buffers that outlive a body.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
@@ -130,8 +131,7 @@ impl Encoder for PushEncoder {
             };
             let stream = &mut self.streams[stream];
             let before = stream.entries.len();
-            let position = batch.source_base.saturating_add(u64::from(record.source_off));
-            let id = RecordId { source_key: batch.source_key, position };
+            let id = batch.record_id(record);
             match text.line(record) {
                 Ok(line) => push_entry(stream, record, id, line),
                 Err(bytes) => push_entry(stream, record, id, &String::from_utf8_lossy(bytes)),
@@ -147,26 +147,28 @@ impl Encoder for PushEncoder {
     }
 
     fn finish(self: Box<Self>, _range: LogRange, body: &mut Body) -> Result<(), String> {
-        let Self { options, scratches, mut scratch, mut streams, .. } = *self;
+        let Self { options, scratches, mut scratch, streams, .. } = *self;
         // An empty request would be refused (422); `deliver` never finishes an empty body.
         if streams.is_empty() {
             return Err("no entries".to_owned());
         }
-        let heads: Vec<Vec<u8>> = streams.iter().map(Stream::head).collect();
-        let len = |(stream, head): (&Stream, &Vec<u8>)| head.len() + stream.entries.len();
-        let raw_len: usize = streams.iter().zip(&heads).map(len).sum();
-        let room =
-            |(stream, head): (&Stream, &Vec<u8>)| head.len() + stream.entries.packed_len_max();
-        // Exactly what is needed: bodies wait in flight.
-        let room: usize = streams.iter().zip(&heads).map(room).sum();
-        body.bytes.reserve_exact(room + HEAD_MAX * (1 + streams.len()));
+        let (mut raw_len, mut room) = (0, HEAD_MAX);
+        let with_head = |stream: Stream| {
+            let head = stream.head();
+            raw_len += head.len() + stream.entries.len();
+            room += HEAD_MAX + head.len() + stream.entries.packed_len_max();
+            (head, stream.entries)
+        };
+        let mut parts: Vec<(Vec<u8>, Packer)> = streams.into_iter().map(with_head).collect();
+        // No more than is needed: bodies wait in flight.
+        body.bytes.reserve_exact(room);
         push_varint(&mut body.bytes, raw_len as u64);
-        for (stream, head) in streams.iter_mut().zip(&heads) {
+        for (head, entries) in &mut parts {
             push_literal(&mut body.bytes, head);
-            stream.entries.finish(&mut scratch.press, options.compression, &mut body.bytes);
+            entries.finish(&mut scratch.press, options.compression, &mut body.bytes);
         }
         body.headers.insert("Content-Type", "application/x-protobuf".to_owned());
-        scratch.packer = streams.swap_remove(0).entries;
+        scratch.packer = parts.swap_remove(0).1;
         scratch.packer.clear();
         let mut pool = scratches.lock().unwrap_or_else(PoisonError::into_inner);
         if pool.len() < SCRATCHES_MAX && scratch.packer.is_small() {
