@@ -1,4 +1,4 @@
-"""A bounded load generator: N requests to a fraud model on this machine, then it stops.
+"""A bounded load generator: N requests to a tumour model on this machine, then it stops.
 
 Owns: what is sent, in which order, and how often something is wrong with it.
 Does not: measure, run for ever, or leave the machine: it refuses any host but a loopback one.
@@ -8,7 +8,7 @@ Standard library only.
     python3 load.py --requests 100 --planted planted.json
                                               also writes every personal value that it sent, so that
                                               a test can look for each of them where none may be:
-                                              {"shaped": [...], "named": [...]}, see transactions.py
+                                              {"shaped": [...], "named": [...]}, see patients.py
 """
 
 import argparse
@@ -18,20 +18,20 @@ import sys
 import time
 import urllib.parse
 
-from transactions import NAMED, SHAPED, request_id, transaction
+from patients import NAMED, SHAPED, biopsy, request_id
 
-BAD_EVERY = 25      # a request whose amount is an e-mail address: the model raises
+BAD_EVERY = 25      # a request whose mean_radius is an e-mail address: the model raises
 MISSING_EVERY = 10  # a request without one feature: the model warns and answers
 READY_WITHIN_S = 60
 
 
 def payload(seed: int) -> dict:
     """What is sent for this seed; the same for the same seed."""
-    body = transaction(seed)
+    body = biopsy(seed)
     if seed % BAD_EVERY == 0:
-        body["amount"] = body["user_email"]
+        body["mean_radius"] = body["user_email"]
     elif seed % MISSING_EVERY == 0:
-        del body["typing_speed_cps"]
+        del body["worst_symmetry"]
     return body
 
 
@@ -83,7 +83,7 @@ def planted(requests: int, seed: int = 1) -> dict[str, list[str]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Send a bounded number of requests to a local fraud model.")
+    parser = argparse.ArgumentParser(description="Send a bounded number of requests to a local tumour model.")
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--requests", type=int, default=100)
     parser.add_argument("--rate", type=float, default=0.0, help="requests a second; 0: as fast as it goes")

@@ -28,14 +28,14 @@ from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
-import fraud_model
 import load
-from transactions import NUMERIC
+import tumor_model
+from patients import MALIGNANT_RATE, NUMERIC
 
 VALIDATE_EVERY = 20  # requests between two `data_validation` lines
 
 log = structlog.get_logger()
-tracer = trace.get_tracer("fraud_model")
+tracer = trace.get_tracer("tumor_model")
 
 
 # --- Logs and traces -----------------------------------------------------------------------------
@@ -72,7 +72,7 @@ def set_up_logs() -> None:
 
 def set_up_traces() -> TracerProvider:
     """Spans always exist, so the lines always have ids; they leave only when told where to."""
-    resource = Resource.create({"service.name": "fraud-detector", "service.version": fraud_model.VERSION})
+    resource = Resource.create({"service.name": "tumor-classifier", "service.version": tumor_model.VERSION})
     provider = TracerProvider(resource=resource)
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -100,25 +100,25 @@ class Validation:
 
     def report(self) -> None:
         missing = {name: sum(row.get(name) is None for row in self.rows) / len(self.rows) for name in NUMERIC}
-        amounts = [row["amount"] for row in self.rows if isinstance(row.get("amount"), (int, float))]
+        radii = [row["mean_radius"] for row in self.rows if isinstance(row.get("mean_radius"), (int, float))]
         log.info(
-            "data_validation", dataset="live_transactions", n_rows=len(self.rows), columns=len(NUMERIC),
+            "data_validation", dataset="live_biopsies", n_rows=len(self.rows), columns=len(NUMERIC),
             null_rates={name: rate for name, rate in missing.items() if rate},
-            min={"amount": min(amounts, default=None)}, max={"amount": max(amounts, default=None)},
-            out_of_range=sum(amount > 300 for amount in amounts),
+            min={"mean_radius": min(radii, default=None)}, max={"mean_radius": max(radii, default=None)},
+            out_of_range=sum(radius > 28.11 for radius in radii),  # the largest in the training data
         )
 
 
 # --- The endpoint --------------------------------------------------------------------------------
 
-def make_app(model: fraud_model.FraudModel, provider: TracerProvider) -> FastAPI:
+def make_app(model: tumor_model.TumorModel, provider: TracerProvider) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         # The last spans leave here: after it uvicorn raises the signal that stopped it once more.
         yield
         provider.shutdown()
 
-    app = FastAPI(title="fraud detector", lifespan=lifespan)
+    app = FastAPI(title="tumor classifier", lifespan=lifespan)
     validation = Validation()
 
     @app.get("/healthz")
@@ -136,13 +136,13 @@ def make_app(model: fraud_model.FraudModel, provider: TracerProvider) -> FastAPI
             try:
                 return answer(model, validation, identity, payload)
             except Exception:
-                log.exception("prediction_failed", model_name=fraud_model.NAME, model_version=fraud_model.VERSION)
+                log.exception("prediction_failed", model_name=tumor_model.NAME, model_version=tumor_model.VERSION)
                 raise
 
     return app
 
 
-def answer(model: fraud_model.FraudModel, validation: Validation, identity: str, payload: dict) -> dict:
+def answer(model: tumor_model.TumorModel, validation: Validation, identity: str, payload: dict) -> dict:
     started = time.perf_counter()
     with tracer.start_as_current_span("fetch_features"):
         features = fetch_features(payload)
@@ -151,10 +151,10 @@ def answer(model: fraud_model.FraudModel, validation: Validation, identity: str,
         row = model.preprocess(features)
     with tracer.start_as_current_span("model_inference") as span:
         score = model.score(row)
-        span.set_attribute("model.version", fraud_model.VERSION)
-    label = fraud_model.LABELS[score >= 0.5]
+        span.set_attribute("model.version", tumor_model.VERSION)
+    label = tumor_model.LABELS[score >= 0.5]
     log.info(
-        "prediction_completed", model_name=fraud_model.NAME, model_version=fraud_model.VERSION,
+        "prediction_completed", model_name=tumor_model.NAME, model_version=tumor_model.VERSION,
         features=features, prediction={"label": label, "score": round(score, 6)},
         confidence=round(max(score, 1 - score), 6),
         latency_ms=round((time.perf_counter() - started) * 1000, 3),
@@ -167,7 +167,13 @@ def fetch_features(payload: dict) -> dict:
     missing = [name for name in NUMERIC if payload.get(name) is None]
     if missing:
         log.warning("features_missing", missing=missing)
-    return payload | {name: NUMERIC[name][0] for name in missing}
+    return payload | {name: typical(name) for name in missing}
+
+
+def typical(name: str) -> float:
+    """The mean of all biopsies."""
+    benign, _, malignant, _, _ = NUMERIC[name]
+    return benign + MALIGNANT_RATE * (malignant - benign)
 
 
 # --- Serving -------------------------------------------------------------------------------------
@@ -184,16 +190,16 @@ def run_demo(server: uvicorn.Server, url: str, requests: int, outcome: dict) -> 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Serve a fraud model that logs its predictions.")
+    parser = argparse.ArgumentParser(description="Serve a tumour model that logs its predictions.")
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 in a pod, where probes come from outside")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--demo", type=int, metavar="N", help="send N requests to itself, then exit")
     options = parser.parse_args()
     set_up_logs()
     provider = set_up_traces()
-    model = fraud_model.FraudModel()
+    model = tumor_model.TumorModel()
     log.info(
-        "model_loaded", model_name=fraud_model.NAME, model_version=fraud_model.VERSION,
+        "model_loaded", model_name=tumor_model.NAME, model_version=tumor_model.VERSION,
         load_time_ms=round(model.load_time_ms, 1), n_features=len(NUMERIC), auc=round(model.auc, 4),
     )
     server = uvicorn.Server(uvicorn.Config(make_app(model, provider), use_colors=False))
