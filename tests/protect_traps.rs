@@ -197,6 +197,10 @@ fn lines_of_model_servers_stay() {
 
 #[test]
 fn hints_reach_numbers_only_where_a_key_says_so() {
+    unaltered(&[
+        r#"{"sepal length":4.9,"pred":"setosa","request_id":"6213930528999883190"}"#,
+        r#"{"sepal length":4.8,"pred":"setosa","request_id":"6213930528999883190"}"#,
+    ]);
     assert!(context::of_path(b"payment.card.number").has(KeyHint::CARD));
     unaltered(&[r#"{"order_number":4111111111111111,"amount":4111.11}"#]);
 }

@@ -37,6 +37,9 @@ impl KeyHint {
     pub const VERSION: KeyHint = KeyHint(1 << 5);
     /// A trace or span id: 16 or 32 hex digits are no card even without a letter.
     pub const TRACE: KeyHint = KeyHint(1 << 6);
+    /// An id that was made for one request: digits that fill 64 bits are no card. BentoML and
+    /// OpenTelemetry's decimal forms; without it one in a hundred of them could not be looked up.
+    pub const REQUEST: KeyHint = KeyHint(1 << 7);
 
     /// Whether all of `other` is in the set.
     #[must_use]
@@ -117,6 +120,7 @@ fn of_words(words: &Words<'_>) -> KeyHint {
         || words.pair(&words::SOCIAL, &words::SECURITY)
         || words.pair(&words::TAX, &words::TAX_ID);
     let trace = words.pair(&words::TRACE_OF, &words::ID) || words.has(&words::TRACE);
+    let request = words.pair(&words::REQUEST_OF, &words::ID) || words.has(&words::REQUEST);
     KeyHint::NONE
         .and_if(secret(words), KeyHint::SECRET)
         .and_if(words.has(&words::CARD), KeyHint::CARD)
@@ -125,6 +129,7 @@ fn of_words(words: &Words<'_>) -> KeyHint {
         .and_if(words.has(&words::IP), KeyHint::IP)
         .and_if(words.has(&words::VERSION), KeyHint::VERSION)
         .and_if(trace, KeyHint::TRACE)
+        .and_if(request, KeyHint::REQUEST)
 }
 
 fn secret(words: &Words<'_>) -> bool {

@@ -153,7 +153,10 @@ fn other_hints() {
         ("versions.torch", KeyHint::VERSION),
         ("user_agent", KeyHint::VERSION),
         ("inputs[].version", KeyHint::VERSION),
-        ("trace_id", KeyHint::TRACE),
+        ("trace_id", KeyHint::TRACE.and(KeyHint::REQUEST)),
+        ("request_id", KeyHint::REQUEST),
+        ("inferenceId", KeyHint::REQUEST),
+        ("x-request-id", KeyHint::REQUEST),
         ("parentSpanId", KeyHint::TRACE),
     ] {
         assert!(of_path(key.as_bytes()).has(hint), "{key}");

@@ -274,6 +274,9 @@ pub(super) static SECURITY: Vocabulary = Vocabulary::new("security");
 pub(super) static TAX: Vocabulary = Vocabulary::new("tax");
 pub(super) static TRACE_OF: Vocabulary = Vocabulary::new("trace span parent");
 pub(super) static ID: Vocabulary = Vocabulary::new("id span");
+pub(super) static REQUEST_OF: Vocabulary =
+    Vocabulary::new("request req correlation inference invocation prediction trace span parent");
+pub(super) static REQUEST: Vocabulary = Vocabulary::new("requestid reqid traceid spanid");
 pub(super) static TRACE: Vocabulary = Vocabulary::new("traceid spanid traceparent");
 pub(super) static KEY: Vocabulary = Vocabulary::new("key keys");
 pub(super) static PASS: Vocabulary = Vocabulary::new("pass pw");

@@ -10,6 +10,7 @@
 //! list of numbers; or in any grouping of two to five groups where the run is nothing else.
 
 use super::Hit;
+use super::before;
 use super::numbers::Run;
 use crate::protect::context::KeyHint;
 use crate::protect::entity::Entity;
@@ -41,6 +42,19 @@ fn is_single(run: &Run<'_>, k: usize, hint: KeyHint) -> bool {
         && !has_fraction(run.text, end)
         && is_card(run.text[start..end].iter().copied())
         && !is_hex_id(run.text, start, end, hint)
+        && !is_request_id(run, k, hint)
+}
+
+/// Whether the digits are a whole number of 64 bits under a request's or a span's key. Shorter ones
+/// may be cards that somebody took for an id.
+fn is_request_id(run: &Run<'_>, k: usize, hint: KeyHint) -> bool {
+    let (start, end) = run.group(k);
+    let is_whole = run.len(k) == run.text.len();
+    run.len(k) >= 18
+        && run.n() == 1
+        && !run.text.get(end).is_some_and(u8::is_ascii_alphanumeric)
+        && ((is_whole && hint.has(KeyHint::REQUEST))
+            || before::hint(run.text, start).has(KeyHint::REQUEST))
 }
 
 /// Whether a decimal point and a fraction follow: a double, unless all of it is zeros (a card that
