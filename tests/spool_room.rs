@@ -1,4 +1,5 @@
-//! What leaves a tier's log by age where a tier has fallen silent.
+//! What leaves a tier's log, and when: by age where a tier has fallen silent, and on a disk with
+//! room for a few frames only.
 //!
 //! Time is the test's own: nothing happens but by `Spool::turn` at a time that is given.
 
@@ -200,4 +201,22 @@ fn a_full_disk_does_not_make_a_silent_tier_stand_still() {
     rig.turn_at(1400);
     assert!(!rig.holds("the only line"));
     assert!(rig.append("a line at last"));
+}
+
+/// Less than a segment fits on the disk, beside one that was delivered and goes once there is a
+/// next one: the next one is made as small as it must be.
+#[test]
+fn a_disk_with_room_for_a_few_frames_is_used() {
+    let mut rig = Rig::new(100 << 10);
+    for n in 0..500 {
+        let line = format!("line {n} {}", "x".repeat(1000));
+        assert!(rig.append(&line), "line {n}: {:?}", rig.spool.status());
+        rig.deliver();
+        rig.turn_at(rig.seconds);
+    }
+    assert!(rig.spool.is_accepting());
+    for counters in &rig.counters {
+        assert_eq!((counters.events_in.get(), counters.spooled.get()), (500, 0));
+        assert!(DropReason::ALL.iter().all(|reason| counters.dropped(*reason).get() == 0));
+    }
 }
