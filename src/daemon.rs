@@ -11,6 +11,7 @@
 mod build;
 mod collector;
 mod positions;
+mod retention;
 mod routes;
 mod running;
 mod signals;

@@ -34,6 +34,8 @@
 //!   lagging cursor one segment on, `block` keeps batches pending. Memory by `tail_bytes` and,
 //!   while the disk refuses or the share is full, `pending_bytes` a tier. Above its share a tier
 //!   has at most one segment being packed, its cursor file (16 KiB) and its quarantine.
+//! - *For a time*: a segment whose events are all older than the tier's retention goes, read or
+//!   not, also when it is the last; what cursors missed is counted under `expired`.
 //! - *It goes on*: a refusing disk is tried again after 50 ms, doubling to 5 s; nothing exits,
 //!   nothing spins; what had to be dropped meanwhile is counted under `spool_error`.
 //! - *It adds up*: per route `spooled` is exactly what is pending, unread or in flight; each event

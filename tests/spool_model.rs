@@ -109,6 +109,47 @@ fn what_a_refused_start_shows_is_durable() {
     }
 }
 
+/// A start that the disk does not let read all of where the sinks stood, and a power cut while that
+/// is written anew: what the file said before is still there.
+#[test]
+fn positions_that_could_not_be_read_are_not_written_over() {
+    let open = |disk: &FakeDisk| {
+        let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+        Spool::open_by_hand(options(), &disk, Path::new("/spool"))
+    };
+    let refuse =
+        |one_in, reads| Some(Faults { kind: ErrorKind::Other, one_in, reads, writes: !reads });
+    let start = Instant::now();
+    let later = start + Duration::from_millis(20);
+    let deliver = |spool: &Arc<Spool>, number: usize| {
+        let _ticket = spool.append(TierId(0), batch(0, number, 3, (1, 0, 9), 0), 0);
+        spool.turn(start, 0);
+        spool.turn(later, 0);
+        let mut cursor = spool.cursor(TierId(0), "loki").expect("free");
+        while let Some(entry) = cursor.try_next() {
+            cursor.ack(entry.range.to);
+        }
+    };
+    for seed in 0..200 {
+        let disk = FakeDisk::new(seed);
+        let (spool, _) = open(&disk).expect("opens");
+        deliver(&spool, 0);
+        spool.turn(later, 0);
+        drop(spool);
+        let disk = if seed % 2 == 0 { disk.kill() } else { disk.crash() };
+        disk.set_faults(refuse(3, seed % 4 < 2));
+        let Ok((spool, _)) = open(&disk) else { continue };
+        disk.set_faults(None);
+        deliver(&spool, 1);
+        // A refused write leaves a part of itself behind.
+        disk.set_faults(refuse(1, false));
+        spool.turn(later, 0);
+        drop(spool);
+        let (_, report) = open(&disk.crash()).expect("opens");
+        assert!(!report.tiers[0].cursors_lost, "seed {seed}: {report:?}");
+    }
+}
+
 fn options() -> Options {
     let (sink, when_full) = ("loki".to_owned(), WhenFull::DropOldest);
     let routes = vec![RouteOptions { sink, when_full, counters: Arc::default() }];

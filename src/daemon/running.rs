@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::admin::{Admin, Panel, Readiness, RoutePanel, SourcePanel};
 use crate::config::{self, Config, Echo as EchoMode};
-use crate::deliver::{DrainSwitch, drain};
+use crate::deliver::{Drain, DrainSwitch, drain};
 use crate::event::slab::Pool;
 use crate::pipeline::Plan;
 use crate::sources::echo::Echo;
@@ -18,19 +18,19 @@ use crate::sources::pipe::LineOptions;
 use crate::sources::{Context, Ended, Source, SourceError, Stage, Stop, fifo, file, stdin};
 use crate::spool::{self, Backend, RecoveryReport, RouteOptions, Spool, TierId, TierOptions};
 use crate::telemetry::{RouteCounters, SourceCounters};
-use crate::tiers::retention::{self, Retention};
 
 use super::collector::{Collector, ProtectedEcho};
+use super::retention::Kept;
 use super::routes::{self, Prepared};
 use super::signals::{Notice, Signals};
 use super::{DaemonError, RunOptions, plan};
 
 /// Bytes of a slab: one chunk of a busy source (512 KiB measured best per byte of memory).
 const SLAB_BYTES: usize = 512 << 10;
-/// The most that a tier keeps in memory for its cursors. Half as much reads batches back from disk
-/// at a third of the throughput less; twice as much costs 5 MB of peak RSS and buys nothing.
+/// The most that a tier keeps in memory for its cursors. Half as much reads batches back from disk,
+/// which costs a quarter of the throughput; twice as much costs 5 MB of peak RSS and buys nothing.
 const TAIL_BYTES_MAX: usize = 1 << 20;
-/// How often the embedded store's retention is enforced.
+/// How often retention is enforced where nobody else does it.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
 /// How often readiness looks at the spool.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -76,13 +76,7 @@ async fn start(config: &Config) -> Result<Daemon, DaemonError> {
     let prepared = routes::prepare(config);
     let spool = open_spool(config, &prepared)?;
     let (drain, drained) = drain();
-    let mut tasks = JoinSet::new();
-    for prepared in &prepared {
-        let route = routes::connect(config, prepared)?;
-        let cursor = spool.cursor(TierId(prepared.tier_index as u8), &prepared.sink);
-        let Some(cursor) = cursor else { unreachable!("BUG: every route has one cursor") };
-        tasks.spawn(route.run(cursor, drained.clone()));
-    }
+    let (tasks, kept) = start_routes(config, &prepared, &spool, &drained)?;
     let readiness = Arc::new(Readiness::default());
     let pool = Pool::new(SLAB_BYTES, (config.memory_limit.0 as usize / SLAB_BYTES).max(8));
     let stop = Stop::new()?;
@@ -125,7 +119,7 @@ async fn start(config: &Config) -> Result<Daemon, DaemonError> {
     if let Some(admin) = admin {
         serve_admin(admin, config, &readiness, panels, &prepared, &pool);
     }
-    watch(config, Arc::clone(&spool), Arc::clone(&readiness));
+    watch(kept, Arc::clone(&spool), Arc::clone(&readiness));
     let n_sources = config.sources.len();
     Ok(Daemon {
         spool,
@@ -140,6 +134,25 @@ async fn start(config: &Config) -> Result<Daemon, DaemonError> {
         child: child_source,
         hurried: false,
     })
+}
+
+/// Each route as a task of its own, and what is kept of them beside the spool.
+fn start_routes(
+    config: &Config,
+    prepared: &[Prepared],
+    spool: &Arc<Spool>,
+    drained: &Drain,
+) -> Result<(JoinSet<()>, Kept), DaemonError> {
+    let mut tasks = JoinSet::new();
+    let mut kept = Kept::new(config);
+    for prepared in prepared {
+        let route = routes::connect(config, prepared)?;
+        let cursor = spool.cursor(TierId(prepared.tier_index as u8), &prepared.sink);
+        let Some(cursor) = cursor else { unreachable!("BUG: every route has one cursor") };
+        kept.keep_letters(prepared.tier_index, route.dead_letters.clone());
+        tasks.spawn(route.run(cursor, drained.clone()));
+    }
+    Ok((tasks, kept))
 }
 
 impl Daemon {
@@ -506,19 +519,9 @@ fn serve_admin(
     tokio::spawn(admin.serve(Arc::new(panel)));
 }
 
-/// Keeps readiness true to the spool, pets systemd's watchdog, and enforces the store's retention.
-fn watch(config: &Config, spool: Arc<Spool>, readiness: Arc<Readiness>) {
-    let stores: Vec<PathBuf> = config
-        .sinks
-        .iter()
-        .filter_map(|(_, sink)| match sink {
-            config::sinks::Sink::Files(files) => Some(files.path.clone()),
-            _ => None,
-        })
-        .collect();
-    let of_tier =
-        |tier: &config::Tier| Retention { tier: tier.name.clone(), keep: tier.retention.0 };
-    let tiers: Vec<Retention> = config.tiers.iter().map(of_tier).collect();
+/// Keeps readiness true to the spool, pets systemd's watchdog, and enforces retention.
+fn watch(kept: Kept, spool: Arc<Spool>, readiness: Arc<Readiness>) {
+    let kept = Arc::new(kept);
     tokio::spawn(async move {
         let mut every = tokio::time::interval(WATCH_INTERVAL);
         let mut retention_at = Instant::now();
@@ -528,31 +531,11 @@ fn watch(config: &Config, spool: Arc<Spool>, readiness: Arc<Readiness>) {
             notify(&[sd_notify::NotifyState::Watchdog]);
             if retention_at <= Instant::now() {
                 retention_at = Instant::now() + RETENTION_INTERVAL;
-                let (stores, tiers) = (stores.clone(), tiers.clone());
-                tokio::task::spawn_blocking(move || enforce(&stores, &tiers));
+                let kept = Arc::clone(&kept);
+                tokio::task::spawn_blocking(move || kept.enforce());
             }
         }
     });
-}
-
-fn enforce(stores: &[PathBuf], tiers: &[Retention]) {
-    let now_ns = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos() as i64;
-    for store in stores.iter().filter(|store| store.exists()) {
-        match retention::plan(store, tiers, now_ns) {
-            Ok(plan) => {
-                let report = retention::apply(store, &plan);
-                for (path, error) in &report.failures {
-                    tracing::warn!(path = %path.display(), %error, "could not enforce retention");
-                }
-                if report.n_files > 0 {
-                    tracing::info!(n_files = report.n_files, n_bytes = report.n_bytes, "retention");
-                }
-            }
-            Err(error) => {
-                tracing::warn!(store = %store.display(), %error, "could not plan retention");
-            }
-        }
-    }
 }
 
 /// Tells systemd, when it is there.

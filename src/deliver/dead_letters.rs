@@ -3,23 +3,27 @@
 //! ```text
 //! <spool>/dead-letters/<tier>-<sink>/00000000000000000001.frames   frames, one behind the other
 //! ```
-//! A letter is synced before the cursor passes its events. A new file is begun at every start and
-//! at every [`FILE_BYTES`], so that a torn write can only be the end of a file, and that what was
-//! read can be deleted file by file, which is how room is made. Deliberately never deletes itself.
+//! A letter is synced before the cursor passes its events. A new file is begun at every start, at
+//! every [`FILE_BYTES`] and for events of another day, so that a torn write can only be the end of
+//! a file, and that what was read can be deleted file by file, which is how room is made. Deletes a
+//! file itself only when told a time ([`DeadLetters::expire`]) that all its events lie before.
 //!
 //! # Why
+//! A tier's retention is a promise about the letters too, which hold its events. By whole files, as
+//! the store goes by whole days: nothing goes early, and nothing stays a day longer.
+//!
 //! Frames rather than JSON lines: the events are bytes with a table, and a frame keeps all that is
 //! known of them (sampling, positions, flags), so that they can be delivered after all.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::letters::Letter;
-use crate::event::frame::Header;
+use crate::event::frame::{HEADER_LEN, Header};
 use crate::protect::protected::Protected;
 
 pub use super::letters::{N_REFUSED, REASON, SINK, TIER};
@@ -28,6 +32,8 @@ pub use super::letters::{N_REFUSED, REASON, SINK, TIER};
 pub const FILE_BYTES: u64 = 4 << 20;
 /// The default bound of one route's dead letters.
 pub const MAX_BYTES: u64 = 64 << 20;
+/// Events of one file were observed within this time.
+const DAY_NS: i64 = 86_400_000_000_000;
 const EXTENSION: &str = "frames";
 
 /// One route's dead letters.
@@ -45,19 +51,52 @@ pub(super) enum Fate {
     Failed(io::Error),
 }
 
+/// What [`DeadLetters::expire`] removed.
+#[derive(Debug, Default)]
+pub struct Expired {
+    /// Files.
+    pub n_files: usize,
+    /// Their bytes.
+    pub n_bytes: u64,
+    /// What could not be looked at or removed.
+    pub failures: Vec<(PathBuf, io::Error)>,
+}
+
 #[derive(Debug)]
 struct Log {
     folder: PathBuf,
     max_bytes: u64,
-    /// The file that is written to, and its length.
-    file: Option<(File, u64)>,
+    open: Option<Open>,
+}
+
+/// The file that is written to.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    len: u64,
+    /// The lowest and the highest observed time in it.
+    span_ns: (i64, i64),
+}
+
+impl Open {
+    /// Whether a letter observed at `observed_ns` may follow here.
+    fn takes(&self, observed_ns: i64) -> bool {
+        let (oldest, newest) = self.widened(observed_ns);
+        // What was deleted keeps nothing, and the operator may have deleted it.
+        let is_there = self.file.metadata().is_ok_and(|metadata| metadata.nlink() > 0);
+        is_there && self.len < FILE_BYTES && newest.saturating_sub(oldest) < DAY_NS
+    }
+
+    fn widened(&self, observed_ns: i64) -> (i64, i64) {
+        (self.span_ns.0.min(observed_ns), self.span_ns.1.max(observed_ns))
+    }
 }
 
 impl DeadLetters {
     /// Letters below `folder`, which is made when the first one comes. `max_bytes` bounds them all.
     #[must_use]
     pub fn new(folder: PathBuf, max_bytes: u64) -> Self {
-        Self(Some(Arc::new(Mutex::new(Log { folder, max_bytes, file: None }))))
+        Self(Some(Arc::new(Mutex::new(Log { folder, max_bytes, open: None }))))
     }
 
     /// No room at all: what is refused is dropped and counted. For a spool in memory.
@@ -69,7 +108,31 @@ impl DeadLetters {
     /// The folder of a route's letters below the spool's.
     #[must_use]
     pub fn folder(spool: &Path, tier: &str, sink: &str) -> PathBuf {
-        spool.join("dead-letters").join(format!("{tier}-{sink}"))
+        Self::root(spool).join(format!("{tier}-{sink}"))
+    }
+
+    /// The folder of all routes' letters below the spool's.
+    #[must_use]
+    pub fn root(spool: &Path) -> PathBuf {
+        spool.join("dead-letters")
+    }
+
+    /// Where the letters are kept.
+    #[must_use]
+    pub fn path(&self) -> Option<PathBuf> {
+        let log = self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(log.folder.clone())
+    }
+
+    /// Removes the files of which all events were observed before `horizon_ns` (nanoseconds since
+    /// 1970). Never stops at a failure: the rest is still removed.
+    ///
+    /// # Errors
+    /// When the folder is there and cannot be listed.
+    pub fn expire(&self, horizon_ns: i64) -> io::Result<Expired> {
+        let Some(log) = &self.0 else { return Ok(Expired::default()) };
+        // Under the lock: nothing is written to a file that goes.
+        log.lock().unwrap_or_else(PoisonError::into_inner).expire(horizon_ns)
     }
 
     /// Appends `letters` and syncs them, or none of them.
@@ -100,26 +163,46 @@ impl Log {
         if used.saturating_add(new) > self.max_bytes {
             return Ok(false);
         }
-        let written = self.append(letters, new);
+        let written = self.append(letters);
         if written.is_err() {
             // The file may end in half a letter: nothing may follow it there.
-            self.file = None;
+            self.open = None;
         }
         written.map(|()| true)
     }
 
-    fn append(&mut self, letters: &[Letter], new: u64) -> io::Result<()> {
-        let is_full = |file: &(File, u64)| file.1 >= FILE_BYTES;
-        if self.file.as_ref().is_none_or(is_full) {
-            self.file = Some((self.begin_file()?, 0));
-        }
-        let Some((file, len)) = &mut self.file else { return Ok(()) };
+    fn append(&mut self, letters: &[Letter]) -> io::Result<()> {
         for letter in letters {
-            file.write_all(&letter.frame)?;
+            let observed_ns = letter.observed_ns;
+            let mut open = match self.open.take() {
+                Some(open) if open.takes(observed_ns) => open,
+                full => {
+                    full.map_or(Ok(()), |full| full.file.sync_data())?;
+                    let span_ns = (observed_ns, observed_ns);
+                    Open { file: self.begin_file()?, len: 0, span_ns }
+                }
+            };
+            open.file.write_all(&letter.frame)?;
+            open.len += letter.frame.len() as u64;
+            open.span_ns = open.widened(observed_ns);
+            self.open = Some(open);
         }
-        file.sync_data()?;
-        *len += new;
-        Ok(())
+        self.open.as_ref().map_or(Ok(()), |open| open.file.sync_data())
+    }
+
+    fn expire(&self, horizon_ns: i64) -> io::Result<Expired> {
+        let mut expired = Expired::default();
+        for path in files(&self.folder)? {
+            match remove_if_before(&path, horizon_ns) {
+                Ok(Some(n_bytes)) => {
+                    expired.n_files += 1;
+                    expired.n_bytes += n_bytes;
+                }
+                Ok(None) => {}
+                Err(error) => expired.failures.push((path, error)),
+            }
+        }
+        Ok(expired)
     }
 
     fn begin_file(&self) -> io::Result<File> {
@@ -130,6 +213,36 @@ impl Log {
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
         File::open(&self.folder)?.sync_all()?;
         Ok(file)
+    }
+}
+
+/// Removes the file at `path` if all its letters were observed before `horizon_ns`; its bytes.
+fn remove_if_before(path: &Path, horizon_ns: i64) -> io::Result<Option<u64>> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    // Where nothing can be read, the letters are not younger than what wrote them.
+    let written_ns = metadata.mtime().saturating_mul(1_000_000_000);
+    if newest_ns(&file)?.unwrap_or(written_ns) >= horizon_ns {
+        return Ok(None);
+    }
+    fs::remove_file(path)?;
+    Ok(Some(metadata.len()))
+}
+
+/// The time at which the last of a file's events were observed, from its letters' heads.
+fn newest_ns(file: &File) -> io::Result<Option<i64>> {
+    let mut newest = None;
+    let mut at = 0;
+    let mut head = [0; HEADER_LEN];
+    loop {
+        match file.read_exact_at(&mut head, at) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(newest),
+            read => read?,
+        }
+        // What a torn write left ends the file, here as for its reader.
+        let Ok(header) = Header::parse(&head) else { return Ok(newest) };
+        newest = newest.max(Some(header.observed_ns));
+        at += header.frame_len() as u64;
     }
 }
 
@@ -201,10 +314,56 @@ mod tests {
     use super::*;
     use crate::deliver::fakes::batch;
     use crate::deliver::letters::Sender;
+    use crate::event::batch::Batch;
 
     fn letter(line: &str) -> Letter {
+        observed(line, 1)
+    }
+
+    fn observed(line: &str, observed_ns: i64) -> Letter {
         let sender = Sender { tier: "app".into(), sink: "loki".into() };
-        sender.letter(&batch(&["kept", line]), [1], "line_too_long", None).expect("an event")
+        let batch = Batch { observed_ns, ..batch(&["kept", line]) };
+        sender.letter(&batch, [1], "line_too_long", None).expect("an event")
+    }
+
+    fn lines(folder: &Path) -> Vec<String> {
+        let letters = Reader::open(folder).expect("listed").map(|letter| letter.expect("read"));
+        let text = |letter: &Protected| {
+            String::from_utf8_lossy(letter.events().next().expect("one").bytes).into_owned()
+        };
+        letters.map(|letter| text(&letter)).collect()
+    }
+
+    /// Letters go when their events' time is over, also from the file that is written to, and none
+    /// a moment before; what comes after that is kept.
+    #[tokio::test]
+    async fn letters_go_with_their_tiers_retention() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().to_owned();
+        let letters = DeadLetters::new(path.clone(), MAX_BYTES);
+        let day = |n: i64| 20_000 * DAY_NS + n * DAY_NS;
+        let several = [observed("a", day(0)), observed("b", day(1) - 1), observed("c", day(1))];
+        assert!(matches!(letters.write(several.into()).await, Fate::Written));
+        assert!(matches!(letters.write([observed("d", day(9))].into()).await, Fate::Written));
+        for (horizon_ns, n_files, left) in [
+            (day(1) - 1, 0, &["a", "b", "c", "d"][..]),
+            (day(1), 1, &["c", "d"]),
+            (day(1) + 1, 1, &["d"]),
+            (day(9), 0, &["d"]),
+            (day(9) + 1, 1, &[]),
+            (day(10), 0, &[]),
+        ] {
+            let expired = letters.expire(horizon_ns).expect("listed");
+            assert_eq!((expired.n_files, expired.failures.len()), (n_files, 0), "{horizon_ns}");
+            assert_eq!(lines(&path), left);
+        }
+        // The file that was written to is gone: a letter must not follow it.
+        assert!(matches!(letters.write([observed("e", day(9) + 2)].into()).await, Fate::Written));
+        assert_eq!(lines(&path), ["e"]);
+        fs::write(path.join("00000000000000000009.frames"), b"torn").expect("written");
+        assert_eq!(letters.expire(day(12)).expect("listed").n_files, 1);
+        assert_eq!(letters.expire(i64::MAX).expect("listed").n_files, 1);
+        assert!(DeadLetters::none().expire(i64::MAX).expect("nothing").n_files == 0);
     }
 
     #[tokio::test]

@@ -21,6 +21,8 @@ pub const N_REFUSED: &str = "sidewake.dead_letter.refused";
 pub(super) struct Letter {
     pub(super) frame: Vec<u8>,
     pub(super) n_events: u64,
+    /// When its events were observed.
+    pub(super) observed_ns: i64,
 }
 
 /// Which route a letter comes from.
@@ -55,7 +57,7 @@ impl Sender {
         // Packing only fails without memory; the plain form needs less.
         let packed = frame::encode_packed(&batch).map(|parts| joined(&parts));
         let frame = packed.unwrap_or_else(|_| joined(&frame::encode(&batch)));
-        Some(Letter { frame, n_events })
+        Some(Letter { frame, n_events, observed_ns: batch.observed_ns })
     }
 }
 

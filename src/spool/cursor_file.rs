@@ -15,9 +15,10 @@
 //! # Why
 //! A stale position only means repeats, so a write is not synced each time: it is in the page cache
 //! at once, which survives the process, and is synced before the other slot is written, at most
-//! once a second, which survives the machine. One sound slot is always durable.
+//! once a second, which survives the machine. One sound slot is always durable, so a slot is only
+//! written over while the other one is known to be: a disk that refuses to say makes it a new file.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -67,16 +68,13 @@ impl CursorFile {
     pub(super) fn load(disk: &Arc<dyn Disk>, dir: &Path) -> (Self, Option<Positions>) {
         let path = dir.join("cursors");
         let opened = disk.open(&path);
-        let is_absent =
-            matches!(&opened, Err(error) if error.kind() == std::io::ErrorKind::NotFound);
+        let is_absent = matches!(&opened, Err(error) if error.kind() == io::ErrorKind::NotFound);
         let file = opened.ok();
-        let slots = file.as_deref().map_or([None, None], |file| {
-            [0, 1].map(|slot| {
-                let mut bytes = vec![0; SLOT_LEN];
-                let read = file.read_at((slot * SLOT_LEN) as u64, &mut bytes).unwrap_or(0);
-                decode(&bytes[..read])
-            })
-        });
+        let slots = file
+            .as_deref()
+            .map_or([Ok(None), Ok(None)], |file| [read_slot(file, 0), read_slot(file, 1)]);
+        let all_read = slots.iter().all(Result::is_ok);
+        let slots = slots.map(Result::unwrap_or_default);
         let best = match &slots {
             [Some((a, _)), Some((b, _))] => usize::from(b > a),
             [None, Some(_)] => 1,
@@ -84,14 +82,12 @@ impl CursorFile {
         };
         let [first, second] = slots;
         let newest = if best == 0 { first } else { second };
-        if let (Some(file), Some((generation, positions))) = (&file, &newest) {
-            // After a SIGKILL the newer slot may stand in the page cache only, and the other one is
-            // written next: it is made durable first. A disk that refuses is met again on writing.
-            let mut bytes = Vec::new();
-            encode(*generation, positions, &mut bytes);
-            let again = file.write_at((best * SLOT_LEN) as u64, &mut [IoSlice::new(&bytes)]);
-            let _ = again.and_then(|()| file.sync());
-        }
+        // The other slot is written next. Where it might be the only sound one, the file is made
+        // anew instead, which takes its place whole or not at all.
+        let file = file.filter(|file| {
+            let newest = newest.as_ref().filter(|_| all_read);
+            newest.is_some_and(|newest| make_durable(&**file, best, newest).is_ok())
+        });
         let generation = newest.as_ref().map_or(0, |(generation, _)| *generation);
         let found = newest.map(|(_, positions)| positions);
         let found = if is_absent { Some(Positions::default()) } else { found };
@@ -181,13 +177,32 @@ impl CursorFile {
     }
 }
 
+/// What a slot says, if it is sound.
+fn read_slot(file: &dyn DiskFile, slot: usize) -> io::Result<Option<(u64, Positions)>> {
+    let mut bytes = vec![0; SLOT_LEN];
+    let read = file.read_at((slot * SLOT_LEN) as u64, &mut bytes)?;
+    Ok(decode(&bytes[..read]))
+}
+
+/// After a SIGKILL the newer slot may stand in the page cache only.
+fn make_durable(
+    file: &dyn DiskFile,
+    slot: usize,
+    (generation, positions): &(u64, Positions),
+) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    encode(*generation, positions, &mut bytes);
+    file.write_at((slot * SLOT_LEN) as u64, &mut [IoSlice::new(&bytes)])?;
+    file.sync()
+}
+
 /// Makes the file with one durable slot, or not at all.
 fn create(
     disk: &dyn Disk,
     path: &Path,
     offset: u64,
     slices: &mut [IoSlice<'_>],
-) -> std::io::Result<Box<dyn DiskFile>> {
+) -> io::Result<Box<dyn DiskFile>> {
     let tmp = path.with_extension("tmp");
     let file = disk.create(&tmp)?;
     file.write_at(offset, slices)?;

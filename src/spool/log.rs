@@ -167,6 +167,24 @@ impl Log {
         }
     }
 
+    /// Whether only one segment is left, all that is in it is older than `horizon_ns`, and nothing
+    /// is about to follow it.
+    pub(super) fn is_outlived(&self, horizon_ns: i64, now: Instant) -> bool {
+        self.may_try(now)
+            && self.unsynced.is_empty()
+            && room::is_last_outlived(&self.tier.lock(), horizon_ns)
+    }
+
+    /// Puts a segment behind the last one that holds no events, but where the sources and the log
+    /// stand: the last one can go then as any other.
+    pub(super) fn succeed(&mut self, now: Instant) {
+        let succeeded = self.seal().and_then(|()| self.begin(0)).and_then(|()| self.seal());
+        match succeeded {
+            Ok(()) => self.recovered(),
+            Err(error) => self.fail(&error, now),
+        }
+    }
+
     fn take_run(&mut self) -> bool {
         let bytes_max = RUN_BYTES_MAX.min(self.tier.segment_bytes as usize);
         let mut bytes = 0;
@@ -338,8 +356,10 @@ impl Log {
         self.n_failures = self.n_failures.saturating_add(1);
         self.retry_at = Some(now + wait);
         let mut state = self.tier.lock();
-        state.stuck = Some(error.clone());
         state.last_error = Some(error.clone());
+        // With nothing to write there is nothing to be tried again, and sources that waited for it
+        // would wait for ever.
+        state.stuck = (!state.pending.is_empty()).then(|| error.clone());
         let pressed = state.pending_bytes >= self.tier.pending_bytes_max / 2;
         if error.is_out_of_space() && pressed && room::can_give_up_front(&state) {
             // The newest events are worth more than the oldest: these make room for those.

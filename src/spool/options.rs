@@ -60,7 +60,8 @@ pub struct TierOptions {
     pub name: String,
     /// Part of [`Options::max_bytes`] that this tier may use, above 0 and at most 1.
     pub share: f64,
-    /// Events older than this are dropped from cursors that lag (by whole sealed segments).
+    /// Events older than this are dropped from cursors that lag, and leave the disk: by whole
+    /// segments, once all in them is older.
     pub retention: Duration,
     /// The cursors on this log.
     pub routes: Vec<RouteOptions>,

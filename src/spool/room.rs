@@ -4,7 +4,8 @@
 //!
 //! # Why
 //! A segment goes only once the head of the next one, which repeats all source positions, is
-//! durable: else a crash could forget how far the sources were.
+//! durable: else a crash could forget how far the sources were. A tier that has fallen silent gets
+//! a next one without events, when all in its last one is older than the tier's retention.
 
 use crate::telemetry::DropReason;
 
@@ -65,7 +66,7 @@ pub(super) fn passed(state: &mut State) -> Option<Segment> {
 }
 
 /// Moves every cursor past the oldest segment if all its events are older than `horizon_ns`.
-/// The active segment never expires. Returns whether one did.
+/// The last segment never expires: see [`is_last_outlived`]. Returns whether one did.
 pub(super) fn expire(state: &mut State, horizon_ns: i64) -> bool {
     let Some(front) = state.segments.front().copied() else { return false };
     let expired = state.segments.len() > 1
@@ -76,6 +77,19 @@ pub(super) fn expire(state: &mut State, horizon_ns: i64) -> bool {
         give_up_front(state, DropReason::Expired);
     }
     expired
+}
+
+/// Whether there is only one segment, all its events are older than `horizon_ns`, and none come
+/// after them. One that could not be read is left to `repair`.
+pub(super) fn is_last_outlived(state: &State, horizon_ns: i64) -> bool {
+    let outlived = |last: &Segment| {
+        let is_damaged = state.damaged.iter().any(|damaged| damaged.base == last.base);
+        last.n_events > 0 && last.newest_ns < horizon_ns && !is_damaged
+    };
+    state.segments.len() == 1
+        && state.segments.front().is_some_and(outlived)
+        && state.pending.is_empty()
+        && !state.closed
 }
 
 /// Whether there is an oldest sealed segment that cursors still need and none insists on.

@@ -163,6 +163,18 @@ fn tidy(log: &mut Log, now: Instant, wall_ns: i64) -> bool {
     }
     repair::repair(&tier, log.active_base(), now);
     let horizon_ns = wall_ns.saturating_sub(tier.retention_ns);
+    let mut freed = free(log, horizon_ns, now);
+    if log.is_outlived(horizon_ns, now) {
+        log.succeed(now);
+        freed |= free(log, horizon_ns, now);
+    }
+    log.remove_doomed(now);
+    freed
+}
+
+/// Removes what all cursors passed, and what they should have but is too old; whether one went.
+fn free(log: &mut Log, horizon_ns: i64, now: Instant) -> bool {
+    let tier = Arc::clone(&log.tier);
     let mut gone = Vec::new();
     let mut expired = false;
     {
@@ -178,7 +190,6 @@ fn tidy(log: &mut Log, now: Instant, wall_ns: i64) -> bool {
         }
     }
     gone.iter().for_each(|segment| log.remove(segment, now));
-    log.remove_doomed(now);
     expired || !gone.is_empty()
 }
 

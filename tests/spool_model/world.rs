@@ -365,6 +365,10 @@ impl World {
     fn pass_time(&mut self) {
         self.now += Duration::from_secs(6);
         self.wall_ns += 5_000_000_000;
+        if self.flavour == Flavour::DropsOldest && self.rng.one_in(2) {
+            // All there is outlives its retention.
+            self.wall_ns += 20_000_000_000;
+        }
         self.turn();
     }
 
