@@ -99,7 +99,7 @@ pub struct Understanding {
     /// For another line of this shape, call [`kind_of_message`] with its message and
     /// [`Self::otherwise`].
     pub message_matters: bool,
-    /// The verdict where the message says nothing.
+    /// The verdict where neither the message nor an own rule says anything.
     pub otherwise: Verdict,
     /// For another line of this shape, ask [`Rules::decide`] again: an own rule reads values that
     /// differ from line to line.
@@ -137,6 +137,9 @@ pub fn understand(doc: &Doc<'_>, rules: &Rules) -> Understanding {
         }
     }
     let verdict = verdict.unwrap_or(otherwise);
+    if !message_matters {
+        otherwise = verdict;
+    }
     if !matches!(verdict.kind, Kind::Request | Kind::Prediction | Kind::Model)
         && !facts.is_strong(Role::ModelName)
     {

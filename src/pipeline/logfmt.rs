@@ -145,7 +145,7 @@ pub fn understand(line: &[u8], pairs: &mut Pairs, observed_ns: i64) -> Option<Lo
         text.level = parse_level(read(&level), false).unwrap_or(Level::Unset);
     }
     text.time = find(Role::Time).and_then(|range| time::parse(read(&range), observed_ns));
-    text.request_id = find(Role::RequestId).filter(|range| !range.is_empty());
+    text.request_id = find(Role::RequestId).filter(|range| !token::is_null(read(range)));
     text.message = find(Role::Message);
     // Without a unit of its own a text line's latency counts as milliseconds.
     text.latency = find(Role::Latency).filter(|range| {

@@ -62,7 +62,7 @@ pub struct PlannedEdit {
 pub struct Meaning {
     /// The kind and the rule that said so, unless message or own rules decide line by line.
     pub verdict: Verdict,
-    /// The verdict where the message says nothing.
+    /// The verdict where neither the message nor an own rule says anything.
     pub otherwise: Verdict,
     /// Own rules read values that differ from line to line.
     pub rules_matter: bool,
@@ -113,6 +113,7 @@ impl Meaning {
         let decided_by: Box<[u16]> = read.decided_by.members().into();
         let learnable = !read.decided_by.too_many
             && !is_chosen_in_array
+            && !keeps_what_must_be_searched(doc, facts)
             && decided_by.iter().all(|&index| !in_array(doc, index) && !is_container(doc, index))
             && [Role::Time, Role::RequestId, Role::TraceId, Role::SpanId]
                 .into_iter()
@@ -183,10 +184,11 @@ impl Meaning {
                 *hint = self.hints.get(member).copied().unwrap_or_default();
             }
         }
-        // What lies in an object differs from line to line, though the object is no value.
+        // What lies in a container differs from line to line, though the container is no value.
         let constant = |member: u16| {
             let member = doc.members().get(usize::from(member))?;
-            (member.kind != ValueKind::Object).then(|| doc.value(member))
+            let is_container = matches!(member.kind, ValueKind::Object | ValueKind::Array);
+            (!is_container).then(|| doc.value(member))
         };
         let remapped = |reading: &Reading| {
             let ReadFrom::Value(member) = reading.from else { return Some(reading.clone()) };
@@ -222,6 +224,20 @@ fn in_array(doc: &Doc<'_>, index: u16) -> bool {
 fn is_container(doc: &Doc<'_>, index: u16) -> bool {
     let member = doc.members().get(usize::from(index));
     member.is_none_or(|member| matches!(member.kind, ValueKind::Array | ValueKind::Object))
+}
+
+/// Whether an array is kept and something in it is not: `keep` is said of a field, not of the
+/// fields of objects in it, and a shape passes a kept array as a whole.
+fn keeps_what_must_be_searched(doc: &Doc<'_>, facts: &[Facts]) -> bool {
+    let members = doc.members();
+    let is_kept = |index: usize| facts.get(index).is_some_and(|it| it.action == Action::Keep);
+    let holds_others = |index: usize, end: u32| {
+        let mut inside = (index + 1..members.len()).take_while(|&at| members[at].value.0 < end);
+        inside.any(|at| !is_kept(at))
+    };
+    members.iter().enumerate().any(|(index, member)| {
+        member.kind == ValueKind::Array && is_kept(index) && holds_others(index, member.value.1)
+    })
 }
 
 fn reading(doc: &Doc<'_>, member: u16) -> Option<Reading> {

@@ -24,7 +24,7 @@ use super::classify::{Rule, Understanding, Verdict};
 use super::condition::{Field, FieldSource, Found};
 use super::latency;
 use super::logfmt;
-use super::roles::Role;
+use super::roles::{Role, token};
 use super::time::{self, Parsed};
 use crate::event::json::doc::Doc;
 use crate::event::record::{Kind, Level};
@@ -115,7 +115,8 @@ impl TextUnderstanding {
             self.time = find(Role::Time).and_then(|(_, text)| time::parse(text, observed_ns));
         }
         if self.request_id.is_none() {
-            self.request_id = find(Role::RequestId).map(|(at, text)| at..at + text.len());
+            let id = find(Role::RequestId).filter(|(_, text)| !token::is_null(text));
+            self.request_id = id.map(|(at, text)| at..at + text.len());
         }
         if self.trace_id.is_none() {
             self.trace_id = find(Role::TraceId).and_then(|(at, text)| {

@@ -35,6 +35,12 @@ impl<'a> Token<'a> {
     }
 }
 
+/// Whether `raw` says that there is no value.
+#[must_use]
+pub fn is_null(raw: &[u8]) -> bool {
+    matches!(Token::of(raw), Token::Null)
+}
+
 /// The text of a token: the inside of a string, else the token itself.
 #[must_use]
 pub fn text(raw: &[u8]) -> &[u8] {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use memchr::memmem;
 
 use super::TextUnderstanding;
-use crate::pipeline::roles::ids;
+use crate::pipeline::roles::{ids, token};
 
 /// Every text line is searched for these, so their searchers are built once. The first letter is
 /// left out: it comes in both cases.
@@ -20,6 +20,8 @@ const MAX_LEN: usize = 128;
 
 /// Fills in the ids that the grammar did not find.
 pub(super) fn find(line: &[u8], found: &mut TextUnderstanding) {
+    let is_there = |id: &Range<usize>| line.get(id.clone()).is_some_and(|id| !token::is_null(id));
+    found.request_id = found.request_id.take().filter(is_there);
     if found.request_id.is_none() {
         found.request_id = named_request(line).or_else(|| completion_id(line));
     }
@@ -57,7 +59,8 @@ fn named_request(line: &[u8]) -> Option<Range<usize>> {
         let rest = line.get(behind..)?;
         let skip = usize::from(matches!(rest.first()?, b'_' | b'-' | b' '));
         let is_id = rest.get(skip..skip + 2)?.eq_ignore_ascii_case(b"id");
-        is_id.then(|| value_behind(line, behind + skip + 2)).flatten()
+        let id = is_id.then(|| value_behind(line, behind + skip + 2)).flatten()?;
+        (!token::is_null(line.get(id.clone())?)).then_some(id)
     })
 }
 

@@ -46,6 +46,10 @@ fn request_ids() {
         ("requests idle: 3", None),
         ("the request identity is unknown", None),
         ("request_id=", None),
+        ("INFO:app: request_id=null, retrying", None),
+        ("request_id: None; the next request_id: abc", Some("abc")),
+        ("level=info request_id=null msg=\"started\"", None),
+        ("{'request_id': None, 'level': 'INFO'", None),
         ("request_id", None),
         ("cmpl-xyz", None),
         ("", None),
@@ -68,15 +72,21 @@ fn colours() {
 fn an_embedded_object_adds_what_is_missing() {
     use crate::event::json::{block::Native, walk::walk};
     let line = br#"INFO:app:{"event":"prediction_completed","level":"error","request_id":"r-1"}"#;
-    let mut text = understand_text(line, NOW);
-    let json = text.json.clone().expect("an object");
-    let mut found = DocBuffers::default();
-    walk::<Native>(line, json.start, json.end, &mut found).expect("JSON");
-    let doc = Doc { line: &line[json], found: &found };
-    let understood = crate::pipeline::classify::understand(&doc, &Default::default());
-    text.adopt(&doc, &understood, NOW);
+    let adopted = |line: &[u8]| {
+        let mut text = understand_text(line, NOW);
+        let json = text.json.clone().expect("an object");
+        let mut found = DocBuffers::default();
+        walk::<Native>(line, json.start, json.end, &mut found).expect("JSON");
+        let doc = Doc { line: &line[json], found: &found };
+        let understood = crate::pipeline::classify::understand(&doc, &Default::default());
+        text.adopt(&doc, &understood, NOW);
+        text
+    };
+    let text = adopted(line);
     assert_eq!((text.kind, text.level), (Kind::Prediction, Level::Info));
     assert_eq!(&line[text.request_id.expect("an id")], b"r-1");
+    let line = br#"INFO:app:{"event":"model_loaded","request_id":null,"level":"info"}"#;
+    assert_eq!(adopted(line).request_id, None);
 }
 
 proptest! {
