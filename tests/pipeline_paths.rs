@@ -13,7 +13,10 @@ use proptest::prelude::*;
 use sidewake::event::chunk::{Chunk, Lines};
 use sidewake::event::record::{Kind, Record};
 use sidewake::event::slab::Slab;
-use sidewake::pipeline::{Pipeline, Plan};
+use sidewake::pipeline::rules::{RawRule, Rules};
+use sidewake::pipeline::sample::Sampler;
+use sidewake::pipeline::{Pipeline, Plan, TierPlan};
+use sidewake::protect::policy::{Policy, PolicySpec};
 
 const OBSERVED_NS: i64 = 1_795_464_000_000_000_000;
 
@@ -103,6 +106,33 @@ fn kinds_and_ids_of_the_corpus() {
         let id = &text[start..start + usize::from(record.request_id_len)];
         assert_eq!(id.len(), 36, "{text}");
         assert!(text.contains(&format!("\"request_id\":\"{id}\"")));
+    }
+}
+
+/// An own rule wins over what the message says, whether its values belong to the shape or are read
+/// anew from each line, and holds only for the lines that meet it.
+#[test]
+fn own_rules_win_line_by_line() {
+    for (when, met, unmet) in [
+        (r#"logger == "audit""#, r#""audit","amount":1"#, r#""other","amount":1"#),
+        ("amount > 3", r#""audit","amount":5"#, r#""audit","amount":1"#),
+    ] {
+        let rule = RawRule { when: when.into(), kind: "data".into() };
+        let rules = Rules::compile(&[rule]).expect("a sound rule");
+        let policy = Policy::compile(&PolicySpec::default(), false).expect("a sound policy");
+        let tiers = vec![TierPlan { name: "logs".into(), policy }];
+        let sampler = Sampler::new(Vec::new());
+        let plan = Plan::new(tiers, [0; Kind::ALL.len()], rules, sampler, None);
+        for message in ["event", "note"] {
+            let line = |rest| format!("{{\"{message}\":\"hello there\",\"logger\":{rest}}}\n");
+            for [first, second] in [[met, unmet], [unmet, met]] {
+                let text = line(first) + &line(second) + &line(first);
+                for (_, record, text) in check_equal(&plan, text.as_bytes()) {
+                    let kind = if text.contains(met) { Kind::Data } else { Kind::Application };
+                    assert_eq!(record.kind(), kind, "{when}: {text}");
+                }
+            }
+        }
     }
 }
 

@@ -184,6 +184,8 @@ fn apply_own_rules(doc: &Doc<'_>, rules: &Rules, understood: &mut Understanding)
     if let Some(verdict) = verdict {
         understood.kind = verdict.kind;
         understood.rule = verdict.rule;
+        // The rule holds for every line of the shape, and what it says goes before the message.
+        understood.message_matters &= rules_matter;
     }
 }
 
