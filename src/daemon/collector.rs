@@ -17,12 +17,13 @@ use crate::spool::{Spool, Ticket, TierId, WriterGuard};
 use crate::telemetry::RouteCounters;
 
 use super::positions::{Positions, TOLD_EVERY};
+use super::running::TAIL_BYTES_MAX;
 
 /// A source that can be read again is paced while even the fastest route of a tier is further
 /// behind than this: a file read faster than its sinks take it would only move from one disk file
 /// to another, to be packed and read back. Less than a tier's tail, so that its cursors take
 /// batches from memory.
-const PACE_BYTES: i64 = 7 << 17;
+const PACE_BYTES: i64 = (TAIL_BYTES_MAX / 8 * 7) as i64;
 /// The longest that pacing delays one chunk: with dead sinks files are still read at 25 MB/s.
 const PACE_MAX: Duration = Duration::from_millis(20);
 const PACE_STEP: Duration = Duration::from_micros(500);

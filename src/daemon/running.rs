@@ -29,7 +29,7 @@ use super::{DaemonError, RunOptions, plan};
 const SLAB_BYTES: usize = 512 << 10;
 /// The most that a tier keeps in memory for its cursors. Half as much reads batches back from disk,
 /// which costs a quarter of the throughput; twice as much costs 5 MB of peak RSS and buys nothing.
-const TAIL_BYTES_MAX: usize = 1 << 20;
+pub(super) const TAIL_BYTES_MAX: usize = 1 << 20;
 /// How often retention is enforced where nobody else does it.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
 /// How often readiness looks at the spool.

@@ -118,8 +118,7 @@ impl Pipeline {
         place: Place,
     ) -> (Record, usize) {
         let mut record = Self::record(place);
-        // That an own rule held for the line that was learned says nothing of this one.
-        let mut verdict = if meaning.rules_matter { meaning.otherwise } else { meaning.verdict };
+        let mut verdict = meaning.verdict;
         if meaning.message != NO_VALUE {
             let message = token(line, values, meaning.message).map(unquoted).unwrap_or_default();
             verdict = kind_of_message(message, meaning.otherwise);

@@ -5,7 +5,7 @@ use crate::event::record::{Kind, Level, Record};
 use super::condition::{Field, FieldSource, Found};
 use super::meaning::{Meaning, NO_VALUE, ReadFrom};
 use super::plan::Plan;
-use super::roles::token::Token;
+use super::roles::token::is_null;
 
 /// The token of a value, if the value is there.
 #[inline]
@@ -57,7 +57,7 @@ impl FieldSource for LineFields<'_> {
         let mut last = None;
         for found in tokens {
             last = Some(found);
-            if Token::of(found.token) != Token::Null {
+            if !is_null(found.token) {
                 break;
             }
         }

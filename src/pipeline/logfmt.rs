@@ -8,7 +8,7 @@ use std::ops::Range;
 use super::classify::{self, Facts, Rule, Verdict, parse_level};
 use super::condition::{Field, FieldSource, Found};
 use super::latency::Unit;
-use super::roles::token::{self, Token};
+use super::roles::token;
 use super::roles::{Role, Roles, ids};
 use super::text::TextUnderstanding;
 use super::time;
@@ -214,7 +214,7 @@ impl FieldSource for LogfmtFields<'_> {
                 .roles
                 .candidates(*role)
                 .filter_map(|at| self.pairs.as_slice().get(usize::from(at)).map(found))
-                .find(|found| Token::of(found.token) != Token::Null),
+                .find(|found| !token::is_null(found.token)),
             Field::Path(path) => self
                 .pairs
                 .as_slice()

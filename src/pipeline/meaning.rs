@@ -60,7 +60,8 @@ pub struct PlannedEdit {
 /// Everything that is constant over the lines of a shape.
 #[derive(Clone, Debug)]
 pub struct Meaning {
-    /// The kind and the rule that said so, unless message or own rules decide line by line.
+    /// The kind and the rule that said so, which the message and own rules overrule line by line:
+    /// what an own rule said of the line that was learned is in it only where it holds for all.
     pub verdict: Verdict,
     /// The verdict where neither the message nor an own rule says anything.
     pub otherwise: Verdict,
@@ -100,6 +101,11 @@ impl Meaning {
     #[must_use]
     pub fn of(doc: &Doc<'_>, plan: &Plan, memo: &mut KeyMemo, facts: &mut Vec<Facts>) -> Self {
         let read = super::classify::understand(doc, &plan.rules);
+        let verdict = if read.rules_matter {
+            read.otherwise
+        } else {
+            Verdict { kind: read.kind, rule: read.rule }
+        };
         let tier = plan.tier_of(read.kind);
         memo.facts_of(doc, tier, &plan.tiers, facts);
         let policy = &plan.tiers[tier];
@@ -125,7 +131,7 @@ impl Meaning {
                 .flat_map(|field| event.members(field))
                 .all(|m| !in_array(doc, m));
         Self {
-            verdict: Verdict { kind: read.kind, rule: read.rule },
+            verdict,
             otherwise: read.otherwise,
             rules_matter: read.rules_matter,
             level: read.level,
@@ -184,11 +190,10 @@ impl Meaning {
                 *hint = self.hints.get(member).copied().unwrap_or_default();
             }
         }
-        // What lies in a container differs from line to line, though the container is no value.
+        // What lies in an object differs from line to line, though the object is no value.
         let constant = |member: u16| {
             let member = doc.members().get(usize::from(member))?;
-            let is_container = matches!(member.kind, ValueKind::Object | ValueKind::Array);
-            (!is_container).then(|| doc.value(member))
+            (member.kind != ValueKind::Object).then(|| doc.value(member))
         };
         let remapped = |reading: &Reading| {
             let ReadFrom::Value(member) = reading.from else { return Some(reading.clone()) };

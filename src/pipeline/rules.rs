@@ -6,7 +6,7 @@
 use super::classify::{OWN_RULE, Understanding, Verdict};
 use super::condition::{Condition, ConditionError, Field, FieldSource, Found};
 use super::roles::Role;
-use super::roles::token::Token;
+use super::roles::token::is_null;
 use crate::event::json::doc::Doc;
 use crate::event::record::{Kind, Level};
 
@@ -154,10 +154,6 @@ impl FieldSource for DocFields<'_> {
             Some(Found { token: self.doc.value(member), key: self.doc.path(member) })
         });
         let first = found.next()?;
-        if Token::of(first.token) != Token::Null {
-            Some(first)
-        } else {
-            found.next().or(Some(first))
-        }
+        if !is_null(first.token) { Some(first) } else { found.next().or(Some(first)) }
     }
 }

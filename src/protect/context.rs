@@ -119,8 +119,10 @@ fn of_words(words: &Words<'_>) -> KeyHint {
     let ssn = words.has(&words::SSN)
         || words.pair(&words::SOCIAL, &words::SECURITY)
         || words.pair(&words::TAX, &words::TAX_ID);
-    let trace = words.pair(&words::TRACE_OF, &words::ID) || words.has(&words::TRACE);
-    let request = words.pair(&words::REQUEST_OF, &words::ID) || words.has(&words::REQUEST);
+    let trace_id = words.pair(&words::TRACE_OF, &words::ID);
+    let trace = trace_id || words.has(&words::TRACE);
+    let request =
+        trace_id || words.pair(&words::REQUEST_OF, &words::ID) || words.has(&words::REQUEST);
     KeyHint::NONE
         .and_if(secret(words), KeyHint::SECRET)
         .and_if(words.has(&words::CARD), KeyHint::CARD)

@@ -44,9 +44,9 @@ fn all_of(nodes: &[Node], fields: &[Field], event: &dyn FieldSource) -> Option<b
 fn exists(at: u16, fields: &[Field], event: &dyn FieldSource) -> bool {
     match fields.get(usize::from(at)) {
         Some(Field::Level) => event.level() != Level::Unset,
-        Some(field) => event
-            .value(usize::from(at), field)
-            .is_some_and(|found| Token::of(found.token) != Token::Null),
+        Some(field) => {
+            event.value(usize::from(at), field).is_some_and(|found| !token::is_null(found.token))
+        }
         None => false,
     }
 }

@@ -275,7 +275,7 @@ pub(super) static TAX: Vocabulary = Vocabulary::new("tax");
 pub(super) static TRACE_OF: Vocabulary = Vocabulary::new("trace span parent");
 pub(super) static ID: Vocabulary = Vocabulary::new("id span");
 pub(super) static REQUEST_OF: Vocabulary =
-    Vocabulary::new("request req correlation inference invocation prediction trace span parent");
+    Vocabulary::new("request req correlation inference invocation prediction");
 pub(super) static REQUEST: Vocabulary = Vocabulary::new("requestid reqid traceid spanid");
 pub(super) static TRACE: Vocabulary = Vocabulary::new("traceid spanid traceparent");
 pub(super) static KEY: Vocabulary = Vocabulary::new("key keys");

@@ -121,7 +121,7 @@ fn cards() {
 /// BentoML's request ids are 64-bit numbers: one in a hundred has a card's prefix and check digit.
 #[test]
 fn a_request_id_of_64_bits_is_no_card() {
-    let (id, card) = ("6213930528999883190", "6213930528999883190");
+    let id = "6213930528999883190";
     check(&[(id, &["credit_card:6213930528999883190"])]);
     check(&[
         ("request_id=6213930528999883190 took 3 ms", &[]),
@@ -130,7 +130,7 @@ fn a_request_id_of_64_bits_is_no_card() {
     check_under(
         KeyHint::REQUEST,
         &[
-            (card, &[]),
+            (id, &[]),
             ("4111111111111111", &["credit_card:4111111111111111"]),
             ("card 6213930528999883190", &["credit_card:6213930528999883190"]),
         ],
