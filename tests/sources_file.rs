@@ -332,6 +332,24 @@ fn start_at_the_end() {
     logs.assert_texts("all", ["half a line", "new", "came while down"]);
 }
 
+/// A file that the patterns mean no more is read no further, also where its last lines are still
+/// owed; nor is what it was renamed to.
+#[test]
+fn patterns_that_changed() {
+    let mut logs = Logs::new();
+    for name in ["a.log", "b.log", "c.log"] {
+        logs.append(name, &format!("{name} one\n"));
+    }
+    logs.once();
+    logs.append("a.log", "a.log two\n");
+    logs.append("b.log", "secret\n");
+    logs.append("c.log", "secret\n");
+    logs.rename("c.log", "c.log.1");
+    logs.options.include = vec![logs.path("a.*").to_string_lossy().into_owned()];
+    logs.once();
+    logs.assert_texts("a only", ["a.log one", "b.log one", "c.log one", "a.log two"]);
+}
+
 /// Files that begin alike are two files, and an inode that is used again is a new one.
 #[test]
 fn identities() {

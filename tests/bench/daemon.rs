@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use super::{floor, receiver};
+use super::{clock, floor, receiver};
 
 /// What is switched on.
 #[derive(Clone, Copy)]
@@ -26,6 +26,8 @@ pub(crate) struct Outcome {
     pub(crate) floor_ns: f64,
     pub(crate) peak_rss_mb: f64,
     pub(crate) allocations: u64,
+    /// Cycles a nanosecond, as measured just before and just after: the mean.
+    pub(crate) cycles_per_ns: f64,
 }
 
 /// The longest that a run may take.
@@ -70,8 +72,9 @@ pub(crate) fn child(config: &Path, input: &Path) {
     sidewake::cli::execute(&cli).unwrap_or_else(|exit| panic!("{}", exit.text));
     let (cpu_ns, allocations) = (floor::process_cpu_ns(), ALLOCATIONS.load(Relaxed));
     let peak_rss_kb = peak_rss_kb();
+    let after = clock::cycles_per_ns();
     let floor_ns = floor::run(input).expect("the floor");
-    println!("{cpu_ns} {allocations} {peak_rss_kb} {floor_ns}");
+    println!("{cpu_ns} {allocations} {peak_rss_kb} {floor_ns} {after}");
 }
 
 fn peak_rss_kb() -> u64 {
@@ -82,6 +85,7 @@ fn peak_rss_kb() -> u64 {
 
 /// Runs the daemon on `input` once.
 pub(crate) fn run(setup: Setup, folder: &Path, input: &Path, run: usize) -> Outcome {
+    let before = clock::cycles_per_ns();
     let (port, counts) = receiver::start();
     let admin = free_port();
     let config = folder.join(format!("run-{run}.yaml"));
@@ -91,6 +95,8 @@ pub(crate) fn run(setup: Setup, folder: &Path, input: &Path, run: usize) -> Outc
         .args([Path::new("--child"), &config, input])
         // As deploy/systemd/sidewake.service has it, and as musl in the image is by nature.
         .env("MALLOC_ARENA_MAX", "1")
+        // Without a disk spool the source's state goes below the working directory.
+        .current_dir(folder)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
@@ -110,7 +116,7 @@ pub(crate) fn run(setup: Setup, folder: &Path, input: &Path, run: usize) -> Outc
     std::fs::remove_dir_all(super::spool_folder(folder, run)).ok();
     let text = String::from_utf8_lossy(&output.stdout);
     let figures: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let [cpu_ns, allocations, peak_rss_kb, floor_ns] = figures[..] else {
+    let [cpu_ns, allocations, peak_rss_kb, floor_ns, after] = figures[..] else {
         panic!("the child printed {text:?}")
     };
     assert!(counts.entries.load(Relaxed) > 0, "the receiver got nothing");
@@ -120,6 +126,7 @@ pub(crate) fn run(setup: Setup, folder: &Path, input: &Path, run: usize) -> Outc
         floor_ns,
         peak_rss_mb: peak_rss_kb / 1024.0,
         allocations: allocations as u64,
+        cycles_per_ns: f64::midpoint(before, after),
     }
 }
 

@@ -12,8 +12,10 @@
 //! the ratio to the floor, which the same process measures afterwards: read, memchr, protobuf,
 //! snappy, socket.
 //!
-//! Numbers vary by a third between machines and moments: trust ratios, and the median of the runs.
+//! Numbers vary by a third between machines and moments, and by more where cores are shared: trust
+//! ratios, cycles (`clock.rs`), and the median of the runs.
 
+mod clock;
 mod corpus;
 mod daemon;
 mod floor;
@@ -83,8 +85,8 @@ fn main() {
     let wanted = args.first().filter(|arg| !arg.starts_with('-'));
     println!("{n} records a run (hostile: a tenth), median of {runs} runs\n");
     println!(
-        "{:30} {:>9} {:>7} {:>8} {:>7} {:>8} {:>8}  budget",
-        "", "records/s", "MB/s", "ns/rec", "floor", "RSS MB", "alloc/r"
+        "{:30} {:>9} {:>7} {:>7} {:>5} {:>7} {:>7} {:>7} {:>8}  budget",
+        "", "records/s", "MB/s", "ns/rec", "GHz", "cyc/rec", "floor", "RSS MB", "alloc/r"
     );
     for case in cases().iter().filter(|case| wanted.is_none_or(|name| case.corpus == name)) {
         let n = if case.corpus == "hostile" { n / 10 } else { n };
@@ -103,6 +105,13 @@ fn run_case(case: &Case, n: u64, runs: usize) {
     std::fs::write(&input, &bytes).expect("the input");
     let mut outcomes: Vec<Outcome> =
         (0..runs).map(|run| daemon::run(case.setup, folder.path(), &input, run)).collect();
+    // Each record once: a file read twice would look like a fast run. (Tracebacks are joined, so that
+    // lines may be more.)
+    let lines = memchr::memchr_iter(b'\n', &bytes).count() as u64;
+    for outcome in &outcomes {
+        let counted = outcome.records;
+        assert!(counted <= lines, "{counted} records of {lines} lines");
+    }
     outcomes.sort_by(|a, b| a.cpu_ns.total_cmp(&b.cpu_ns));
     let median = &outcomes[runs / 2];
     let records = median.records as f64;
@@ -113,11 +122,13 @@ fn run_case(case: &Case, n: u64, runs: usize) {
         None => String::new(),
     };
     println!(
-        "{:30} {:>9.0} {:>7.0} {:>8.0} {:>6.2}x {:>8.1} {:>8.4}  {verdict}",
+        "{:30} {:>9.0} {:>7.0} {:>7.0} {:>5.2} {:>7.0} {:>6.2}x {:>7.1} {:>8.4}  {verdict}",
         case.name,
         per_second,
         bytes.len() as f64 / (median.cpu_ns / 1e3),
         median.cpu_ns / records,
+        median.cycles_per_ns,
+        median.cycles_per_ns * median.cpu_ns / records,
         median.cpu_ns / median.floor_ns,
         median.peak_rss_mb,
         median.allocations as f64 / records,

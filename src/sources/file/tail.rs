@@ -86,8 +86,15 @@ impl Tail {
         Ok(tail)
     }
 
-    /// Finds the file of a registry entry, wherever it went while we were down.
+    /// Finds the file of a registry entry, wherever it went while we were down. One that the
+    /// patterns mean no more is forgotten: nobody wants its lines.
     fn take_up(&mut self, entry: Entry) {
+        if !self.globs.matches(&entry.name) {
+            tracing::info!(path = ?entry.path, "a file is not meant any more");
+            self.intake.forget(entry.key);
+            self.is_registry_stale = true;
+            return;
+        }
         let held = self.intake.held_to(entry.key).unwrap_or(0);
         let position = held.max(entry.start);
         // What it is shows where it was read to; some tier may want it from further back.
