@@ -105,8 +105,8 @@ fn run_case(case: &Case, n: u64, runs: usize) {
     std::fs::write(&input, &bytes).expect("the input");
     let mut outcomes: Vec<Outcome> =
         (0..runs).map(|run| daemon::run(case.setup, folder.path(), &input, run)).collect();
-    // Each record once: a file read twice would look like a fast run. (Tracebacks are joined, so that
-    // lines may be more.)
+    // Each record once: a file read twice would look like a fast run. (Tracebacks are joined, so
+    // that lines may be more.)
     let lines = memchr::memchr_iter(b'\n', &bytes).count() as u64;
     for outcome in &outcomes {
         let counted = outcome.records;
