@@ -3,8 +3,6 @@
 //!
 //! Adding a sink is one file here and one line in the registry of `config`.
 
-pub mod files;
-
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
@@ -15,7 +13,9 @@ use crate::secret::Secret;
 pub use crate::event::log_range::LogRange;
 
 pub mod console;
+pub mod files;
 pub mod loki;
+mod snappy;
 
 /// A destination's format and the meaning of its answers.
 pub trait Sink: Send + Sync + 'static {

@@ -12,37 +12,27 @@
 //! only at the end, the stream's length, is put there as a literal.
 
 use super::Compression;
-use super::wire::{push_literal, varint_len};
+use super::wire::push_literal;
+use crate::sinks::snappy::{BLOCK_LEN_MAX as BLOCK, Compressor};
 
-/// What a compressor packs at once, and the furthest that it looks back.
-const BLOCK: usize = 64 << 10;
+/// A literal's tag and length.
+const LITERAL_HEAD_MAX: usize = 5;
 /// Buffers that grew beyond this are not kept for the next body.
 const KEPT_BYTES_MAX: usize = 1 << 20;
 
-/// The compressor and its room; one serves many [`Packer`]s, one after the other.
-#[derive(Debug)]
+/// The compressor; one serves many [`Packer`]s, one after the other.
+#[derive(Debug, Default)]
 pub(super) struct Press {
-    snappy: snap::raw::Encoder,
-    room: Vec<u8>,
-}
-
-impl Default for Press {
-    fn default() -> Self {
-        let room = vec![0; snap::raw::max_compress_len(BLOCK)];
-        Self { snappy: snap::raw::Encoder::new(), room }
-    }
+    snappy: Compressor,
 }
 
 impl Press {
     /// Appends the elements of `raw`, at most a block of it.
     fn pack(&mut self, raw: &[u8], compression: Compression, packed: &mut Vec<u8>) {
-        if compression == Compression::None {
-            return push_literal(packed, raw);
+        match compression {
+            Compression::None => push_literal(packed, raw),
+            Compression::Snappy => packed.extend_from_slice(self.snappy.elements(raw)),
         }
-        let len = self.snappy.compress(raw, &mut self.room);
-        let len = len.expect("BUG: the room is what a block takes at most");
-        // In front of the elements stands a length, and only the whole has one.
-        packed.extend_from_slice(&self.room[varint_len(raw.len() as u64)..len]);
     }
 }
 
@@ -105,7 +95,8 @@ impl Packer {
 
     /// About what [`Self::finish`] will append: exact but for what is not packed yet.
     pub(super) fn packed_len_max(&self) -> usize {
-        self.packed.len() + snap::raw::max_compress_len(self.raw.len())
+        // A literal of no more than one block.
+        self.packed.len() + self.raw.len() + LITERAL_HEAD_MAX
     }
 
     /// Empties it, for the next body.
