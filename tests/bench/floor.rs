@@ -37,6 +37,10 @@ fn ship(path: &Path, socket: &mut TcpStream) -> std::io::Result<()> {
         }
         let filled = kept + n;
         let whole = memchr::memrchr(b'\n', &slab[..filled]).map_or(0, |at| at + 1);
+        // A line longer than the slab: a read into no room would look like the file's end.
+        if whole == 0 && filled == slab.len() {
+            slab.resize(2 * filled, 0);
+        }
         body.clear();
         let mut from = 0;
         for end in memchr::memchr_iter(b'\n', &slab[..whole]) {
