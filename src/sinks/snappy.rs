@@ -8,15 +8,15 @@
 //!
 //! # Why
 //! The crate `snap` (as the C++ original) hashes every four bytes and takes the first repeat,
-//! however short: 45 elements for a prediction, and each costs mispredicted branches for where it
-//! begins, how long it is and how long the literal before it was. It was the largest cost of the
-//! whole way. Lines of a model differ in their values and agree in between, so that where one
-//! repeat ends, the next mostly lies at the same distance, or one byte off where the value got
-//! longer or shorter. Those three distances are compared over 64 bytes at once, and the bits of the
-//! answer say both where the repeat begins and how long it is: 12 elements, hardly a branch.
-//! Repeats under eight bytes are not worth an element. Measured on entries as Loki gets them, in
-//! one process: 231 ns against 572 for a prediction of 523 bytes, 223 against 641 in the full mix,
-//! for bodies a tenth larger (128 bytes instead of 116). Without the look at where a long
+//! however short, and each element costs mispredicted branches for where it begins, how long it is
+//! and how long the literal before it was. It was the largest cost of the whole way. Lines of a
+//! model differ in their values and agree in between, so that where one repeat ends, the next
+//! mostly lies at the same distance, or one byte off where the value got longer or shorter. Those
+//! three distances are compared over 64 bytes at once, and the bits of the answer say both where
+//! the repeat begins and how long it is: 12 elements, hardly a branch. Repeats under eight bytes
+//! are not worth an element. Measured on entries as Loki gets them, in one process: 231 ns against
+//! 572 for a prediction of 523 bytes (at a quieter moment 204 against 366), 223 against 641 in the
+//! full mix, for bodies a tenth larger (128 bytes instead of 116). Without the look at where a long
 //! difference begins (`again`), 215 ns and 165 bytes: the request id in the metadata was written
 //! out once more. With eight-byte hashes alone, 452 ns and 114 bytes; `lz4_flex`, for comparison,
 //! 420 ns.
@@ -104,8 +104,7 @@ impl Search<'_> {
         // Every byte is tried, later every second, and so on: random bytes are soon passed over.
         let mut n_tried = 32;
         while at <= limit {
-            let place = self.seen(at);
-            if word(self.block, place) == word(self.block, at) {
+            if let Some(place) = self.again(at) {
                 let offset = at - place;
                 while at > self.done && at > offset && self.same(at - 1, offset) {
                     at -= 1;
@@ -133,7 +132,7 @@ impl Search<'_> {
             let mut starts = repeat_starts(same);
             if starts == 0 {
                 for near in [offset - 1, offset + 1] {
-                    if near == 0 || near > at || near >= BLOCK_LEN_MAX {
+                    if near == 0 || near > at {
                         continue;
                     }
                     let bits = same_bits::<B>(self.block, at, at - near);

@@ -35,7 +35,7 @@ pub(super) struct FrameReader {
     /// Logical position and file offset of the next frame.
     position: u64,
     offset: u64,
-    /// Room for a window; not blanked between two reads, which cost as much as the reads.
+    /// Room for a window; not blanked between two reads, which cost half as much as they do.
     room: Vec<u8>,
     /// Bytes of `room` that are the file's, from `window_offset` on.
     window_len: usize,
