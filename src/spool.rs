@@ -52,6 +52,7 @@
 
 pub mod disk;
 
+mod change;
 mod cursor;
 mod cursor_file;
 mod error;
@@ -218,12 +219,12 @@ impl Spool {
     pub fn cursor(self: &Arc<Self>, tier: TierId, sink: &str) -> Option<Cursor> {
         let tier = self.tiers.get(usize::from(tier.0))?;
         let mut state = tier.lock();
-        let index = state.routes.iter().position(|route| route.sink == sink)?;
+        let index = state.route_of(sink)?;
         if std::mem::replace(&mut state.routes[index].taken, true) {
             return None;
         }
         drop(state);
-        Some(Cursor::new(Arc::clone(self), Arc::clone(tier), index))
+        Some(Cursor::new(Arc::clone(self), Arc::clone(tier), sink.to_owned()))
     }
 
     /// Whether appends become durable: false while the disk refuses. A full share is no reason:

@@ -59,16 +59,19 @@ pub enum DropReason {
     Expired = 3,
     /// The dead letters of the route were full.
     DeadLettersFull = 4,
+    /// The config took the sink off the tier while events waited for it.
+    RouteRemoved = 5,
 }
 
 impl DropReason {
     /// All reasons in the order of their numbers.
-    pub const ALL: [DropReason; 5] = [
+    pub const ALL: [DropReason; 6] = [
         DropReason::SpoolFull,
         DropReason::SpoolError,
         DropReason::Quarantined,
         DropReason::Expired,
         DropReason::DeadLettersFull,
+        DropReason::RouteRemoved,
     ];
 
     /// The label value in `/metrics`.
@@ -80,6 +83,7 @@ impl DropReason {
             DropReason::Quarantined => "quarantined",
             DropReason::Expired => "expired",
             DropReason::DeadLettersFull => "dead_letters_full",
+            DropReason::RouteRemoved => "route_removed",
         }
     }
 }

@@ -35,7 +35,8 @@ pub struct Entry {
 pub struct Cursor {
     spool: Arc<Spool>,
     tier: Arc<Tier>,
-    route: usize,
+    /// The sink whose route it is. Routes come and go, so that their numbers change.
+    sink: String,
     /// Frames that were read ahead.
     ready: VecDeque<Stored>,
     /// The route's epoch when they were read.
@@ -93,8 +94,8 @@ impl Plan {
 }
 
 impl Cursor {
-    pub(super) fn new(spool: Arc<Spool>, tier: Arc<Tier>, route: usize) -> Self {
-        Self { spool, tier, route, ready: VecDeque::new(), epoch: 0, reader: None, reading: None }
+    pub(super) fn new(spool: Arc<Spool>, tier: Arc<Tier>, sink: String) -> Self {
+        Self { spool, tier, sink, ready: VecDeque::new(), epoch: 0, reader: None, reading: None }
     }
 
     /// The next batch, waiting for it; `None` when the spool was closed and all was handed out.
@@ -121,7 +122,8 @@ impl Cursor {
     /// counts which; `spooled` is taken down here. Returns the events that were settled.
     pub fn ack(&mut self, to: u64) -> u64 {
         let mut state = self.tier.lock();
-        let Some(route) = state.routes.get_mut(self.route) else { return 0 };
+        let Some(index) = state.route_of(&self.sink) else { return 0 };
+        let route = &mut state.routes[index];
         let before = route.floor();
         let n_events = route.ack(to);
         let floor = route.floor();
@@ -129,7 +131,7 @@ impl Cursor {
             return 0;
         }
         let first_move = !std::mem::replace(&mut state.moved, true);
-        state.gauge(self.route);
+        state.gauge(index);
         let frees = state.segments.len() > 1 && state.segments[0].end <= floor;
         drop(state);
         if first_move || frees {
@@ -142,8 +144,8 @@ impl Cursor {
     pub fn rewind(&mut self, to: u64) {
         self.ready.clear();
         let mut state = self.tier.lock();
-        if let Some(route) = state.routes.get_mut(self.route) {
-            route.rewind(to);
+        if let Some(index) = state.route_of(&self.sink) {
+            state.routes[index].rewind(to);
         }
         state.settle();
     }
@@ -151,7 +153,8 @@ impl Cursor {
     /// Where the next frame is taken from.
     #[must_use]
     pub fn position(&self) -> u64 {
-        self.tier.lock().routes.get(self.route).map_or(0, super::route::Route::read)
+        let state = self.tier.lock();
+        state.route_of(&self.sink).map_or(0, |index| state.routes[index].read())
     }
 
     fn poll_entry(&mut self, cx: &mut Context<'_>) -> Poll<Option<Entry>> {
@@ -182,14 +185,15 @@ impl Cursor {
     }
 
     fn step(&mut self, waker: Option<&Waker>) -> Step {
-        let Self { tier, route, ready, epoch, reader, .. } = self;
+        let Self { tier, sink, ready, epoch, reader, .. } = self;
         let mut state = tier.lock();
-        if *epoch != state.routes[*route].epoch() {
-            *epoch = state.routes[*route].epoch();
+        let Some(route) = state.route_of(sink) else { return Step::Ended };
+        if *epoch != state.routes[route].epoch() {
+            *epoch = state.routes[route].epoch();
             ready.clear();
         }
         let epoch = *epoch;
-        let read = state.routes[*route].read();
+        let read = state.routes[route].read();
         while ready.front().is_some_and(|stored| stored.range.to <= read) {
             ready.pop_front();
         }
@@ -198,11 +202,11 @@ impl Cursor {
             ready.clear();
         }
         if let Some(stored) = ready.pop_front() {
-            return Step::Entry(hand_out(&mut state, *route, stored));
+            return Step::Entry(hand_out(&mut state, route, stored));
         }
         if let Some(stored) = state.tail.find(read).cloned() {
             *reader = None;
-            return Step::Entry(hand_out(&mut state, *route, stored));
+            return Step::Entry(hand_out(&mut state, route, stored));
         }
         let segment = state.segment_at(read).map(|(_, segment)| *segment);
         let Some(segment) = segment.filter(|_| read < state.data_end) else {
@@ -210,15 +214,15 @@ impl Cursor {
             // could be written any more, and so nothing would come that lets go of it.
             *reader = None;
             let durable = state.durable;
-            state.routes[*route].pass_empty(durable);
+            state.routes[route].pass_empty(durable);
             if state.ended {
                 return Step::Ended;
             }
-            state.routes[*route].waker = waker.cloned();
+            state.routes[route].waker = waker.cloned();
             return Step::Wait;
         };
         if state.damaged.iter().any(|damaged| damaged.base == segment.base) {
-            state.routes[*route].waker = waker.cloned();
+            state.routes[route].waker = waker.cloned();
             return Step::Wait;
         }
         let start = read.max(segment.base);
@@ -231,12 +235,13 @@ impl Cursor {
         self.reader = done.reader;
         let mut state = self.tier.lock();
         // The route was rewound, or moved on, meanwhile: what was read is not what comes next.
-        let route = &state.routes[self.route];
+        let Some(index) = state.route_of(&self.sink) else { return };
+        let route = &state.routes[index];
         let is_current = (route.read(), route.epoch()) == (done.read, done.epoch);
         match done.result {
             Ok((found, reached)) if is_current => {
                 if found.is_empty() {
-                    state.routes[self.route].pass_empty(reached);
+                    state.routes[index].pass_empty(reached);
                 }
                 self.ready = found.into();
                 // Between where the route stands and where reading began there is nothing.
@@ -277,7 +282,8 @@ impl Stream for Cursor {
 impl Drop for Cursor {
     fn drop(&mut self) {
         let mut state = self.tier.lock();
-        if let Some(route) = state.routes.get_mut(self.route) {
+        if let Some(index) = state.route_of(&self.sink) {
+            let route = &mut state.routes[index];
             route.rewind(0);
             route.taken = false;
             route.waker = None;

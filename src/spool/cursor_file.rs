@@ -38,7 +38,8 @@ pub(super) const SYNC_EVERY: Duration = Duration::from_secs(1);
 /// The positions of a tier's routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Positions {
-    /// Each sink's name and position. Holds sinks that are not configured now too.
+    /// Each sink's name and position, those first that are configured now: where a slot has no room
+    /// for all, it is the others that are left out.
     pub(super) routes: Vec<(String, u64)>,
     /// Behind the last frame at the time of writing.
     pub(super) log_end: u64,
@@ -57,8 +58,6 @@ pub(super) struct CursorFile {
     /// Before this nothing is written: moves are gathered, and a refusal is not tried again at
     /// once.
     write_due: Option<Instant>,
-    /// Sinks that are not configured now.
-    strangers: Vec<(String, u64)>,
     scratch: Vec<u8>,
 }
 
@@ -100,15 +99,9 @@ impl CursorFile {
             slot: 1 - best,
             unsynced_since: None,
             write_due: None,
-            strangers: Vec::new(),
             scratch: Vec::new(),
         };
         (cursor_file, found)
-    }
-
-    /// Keeps the positions of `routes` for a config that knows these sinks again.
-    pub(super) fn keep(&mut self, routes: Vec<(String, u64)>) {
-        self.strangers = routes;
     }
 
     /// When moves may be written next.
@@ -130,13 +123,12 @@ impl CursorFile {
         mut positions: Positions,
         now: Instant,
     ) -> Result<(), SpoolError> {
-        let room = SLOT_LEN - HEAD_LEN;
-        for stranger in &self.strangers {
-            let used: usize = positions.routes.iter().map(|(name, _)| name.len() + 9).sum();
-            if used + stranger.0.len() + 9 <= room {
-                positions.routes.push(stranger.clone());
-            }
-        }
+        let mut room = SLOT_LEN - HEAD_LEN;
+        positions.routes.retain(|(name, _)| {
+            let left = room.checked_sub(name.len() + 9);
+            room = left.unwrap_or(room);
+            left.is_some()
+        });
         let fail = |error| SpoolError::disk("write", &self.path, &error);
         self.generation += 1;
         encode(self.generation, &positions, &mut self.scratch);
@@ -279,10 +271,12 @@ mod tests {
         let (mut file, found) = CursorFile::load(&disk, dir);
         assert_eq!(found, Some(at(1)));
         // It is the torn one that is written next.
-        file.keep(vec![("old".into(), 9)]);
-        file.write(at(3), now).expect("written");
+        let mut many = at(3);
+        many.routes.extend((0..300).map(|n| (format!("{n:0>40}"), 9)));
+        file.write(many.clone(), now).expect("written");
         let (_, found) = CursorFile::load(&disk, dir);
-        assert_eq!(found.map(|found| found.routes.len()), Some(2));
+        let found = found.expect("sound").routes;
+        assert_eq!((found.len(), &found[0]), (167, &many.routes[0]));
         raw.write_at(5, &mut [IoSlice::new(b"xx")]).expect("torn");
         raw.write_at((SLOT_LEN + 5) as u64, &mut [IoSlice::new(b"xx")]).expect("torn");
         assert_eq!(CursorFile::load(&disk, dir).1, None);

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::telemetry::DropReason;
 
@@ -54,7 +55,7 @@ fn open_tier(
     let dir = root.join(&tier.name);
     let bytes_max = options.tier_bytes(&tier);
     disk.create_dir(&dir).map_err(|error| SpoolError::disk("create", &dir, &error))?;
-    let (mut cursor_file, positions) = CursorFile::load(disk, &dir);
+    let (cursor_file, positions) = CursorFile::load(disk, &dir);
     let synced = positions.as_ref().map_or(0, |positions| positions.log_end);
     let mut recovered = recover(&**disk, &dir, &tier.name, synced)?;
     recovered.report.cursors_lost = positions.is_none();
@@ -73,9 +74,9 @@ fn open_tier(
         route.counters.dropped(DropReason::Quarantined).add(lost);
         routes.push(Route::new(route, position, unread));
     }
-    cursor_file.keep(positions.routes);
     let report = recovered.report.clone();
     let mut state = state(recovered, routes, (end, synced), options.tail_bytes);
+    state.absent = positions.routes;
     state.settle();
     let tier = Tier {
         name: tier.name,
@@ -84,10 +85,15 @@ fn open_tier(
         bytes_max,
         segment_bytes: options.segment_bytes.min(bytes_max / 4),
         pending_bytes_max: options.pending_bytes,
-        retention_ns: i64::try_from(tier.retention.as_nanos()).unwrap_or(i64::MAX),
+        retention_ns: retention_ns(tier.retention).into(),
         state: Mutex::new(state),
     };
     Ok((Log::new(Arc::new(tier), cursor_file), report))
+}
+
+/// A tier's retention, bounded by what a time can say.
+pub(super) fn retention_ns(retention: Duration) -> i64 {
+    i64::try_from(retention.as_nanos()).unwrap_or(i64::MAX)
 }
 
 fn state(
@@ -101,11 +107,13 @@ fn state(
         data_end: recovered.data_end(),
         tail: Tail::new(tail_bytes),
         routes,
+        absent: Vec::new(),
         n_quarantined: recovered.report.quarantined.len() as u64,
         segments: recovered.segments,
         sources: recovered.sources,
         pending: std::collections::VecDeque::new(),
         pending_bytes: 0,
+        n_undecided: 0,
         stuck: None,
         damaged: recovered.unread,
         synced,
@@ -130,7 +138,7 @@ fn place(disk: &dyn Disk, dir: &Path, recovered: &Recovered, stored: u64, end: u
     (position, segment.n_events.saturating_sub(passed) + behind)
 }
 
-fn walk(disk: &dyn Disk, dir: &Path, segment: &Segment, position: u64) -> (u64, u64) {
+pub(super) fn walk(disk: &dyn Disk, dir: &Path, segment: &Segment, position: u64) -> (u64, u64) {
     // Where damage is met the cursor begins with the segment: its first read reports it, and what
     // is counted here from a damaged head would never be put right.
     let at_base = (segment.base, 0);

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Instant;
@@ -71,7 +72,7 @@ pub(super) struct Tier {
     pub(super) bytes_max: u64,
     pub(super) segment_bytes: u64,
     pub(super) pending_bytes_max: usize,
-    pub(super) retention_ns: i64,
+    pub(super) retention_ns: AtomicI64,
     pub(super) state: Mutex<State>,
 }
 
@@ -86,9 +87,13 @@ pub(super) struct State {
     pub(super) data_end: u64,
     pub(super) tail: Tail,
     pub(super) routes: Vec<Route>,
+    /// Where sinks stood that have no route now.
+    pub(super) absent: Vec<(String, u64)>,
     pub(super) sources: Sources,
     pub(super) pending: VecDeque<Pending>,
     pub(super) pending_bytes: usize,
+    /// Events that were appended and are neither durable nor dropped.
+    pub(super) n_undecided: u64,
     /// Why pending batches cannot be written now: a disk error, or [`SpoolError::Full`].
     pub(super) stuck: Option<SpoolError>,
     pub(super) damaged: Vec<Damaged>,
@@ -120,6 +125,11 @@ impl State {
     /// Events in the segments behind the one with number `index`.
     pub(super) fn events_behind(&self, index: usize) -> u64 {
         self.segments.iter().skip(index + 1).map(|segment| segment.n_events).sum()
+    }
+
+    /// Number of the route to `sink`.
+    pub(super) fn route_of(&self, sink: &str) -> Option<usize> {
+        self.routes.iter().position(|route| route.sink == sink)
     }
 
     /// Whether a route would rather wait than drop.
@@ -159,6 +169,7 @@ impl State {
                 continue;
             }
             let n_events = batch.len() as u64;
+            self.n_undecided -= n_events;
             if let Some(segment) = self.segments.back_mut() {
                 segment.count(n_events, observed_ns);
             }
@@ -198,6 +209,7 @@ impl State {
             SpoolError::Full => (DropReason::SpoolFull, SpoolError::Full),
             _ => (DropReason::SpoolError, SpoolError::Refused),
         };
+        self.n_undecided -= pending.batch.len() as u64;
         self.count_dropped(pending.batch.len(), reason);
         Some((pending.answer, error))
     }
@@ -247,6 +259,7 @@ impl Tier {
         let batch = Arc::new(batch);
         let cost = cost(&batch);
         state.pending_bytes += cost;
+        state.n_undecided += n_events as u64;
         state.pending.push_back(Pending { batch, len, cost, answer });
         let dropped = self.drop_pending_beyond(&mut state);
         drop(state);

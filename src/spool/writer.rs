@@ -8,6 +8,7 @@
 //! One thread for all tiers: their syncs are one group, and there is one place where files change.
 //! It sleeps until somebody nudges it or something falls due; an idle spool wakes once a minute.
 
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{sync::Arc, thread};
@@ -162,7 +163,7 @@ fn tidy(log: &mut Log, now: Instant, wall_ns: i64) -> bool {
         log.close(now);
     }
     repair::repair(&tier, log.active_base(), now);
-    let horizon_ns = wall_ns.saturating_sub(tier.retention_ns);
+    let horizon_ns = wall_ns.saturating_sub(tier.retention_ns.load(Ordering::Relaxed));
     let mut freed = free(log, horizon_ns, now);
     if log.is_outlived(horizon_ns, now) {
         log.succeed(now);
@@ -218,7 +219,8 @@ fn write_cursors(log: &mut Log, now: Instant, at_once: bool) {
 
 fn positions(state: &State) -> Positions {
     let routes = state.routes.iter().map(|route| (route.sink.clone(), route.floor()));
-    Positions { routes: routes.collect(), log_end: state.durable }
+    let routes = routes.chain(state.absent.iter().cloned()).collect();
+    Positions { routes, log_end: state.durable }
 }
 
 /// Packs until nothing is left, then waits to be told of more.

@@ -80,23 +80,11 @@ impl World {
 
     fn options(&self) -> Options {
         let small = matches!(self.flavour, Flavour::DropsOldest | Flavour::Blocks);
-        let routes = |tier: &TierModel| {
-            let option = |route: &RouteModel| RouteOptions {
-                sink: route.sink.clone(),
-                when_full: if self.flavour == Flavour::Blocks {
-                    WhenFull::Block
-                } else {
-                    WhenFull::DropOldest
-                },
-                counters: Arc::clone(&route.counters),
-            };
-            tier.routes.iter().map(option).collect()
-        };
         let tier = |(index, tier): (usize, &TierModel)| TierOptions {
             name: format!("tier_{index}"),
             share: 0.5,
             retention: Duration::from_secs(if small { 20 } else { 1 << 30 }),
-            routes: routes(tier),
+            routes: tier.routes.iter().map(|route| self.route_options(route)).collect(),
         };
         let tiers = self.tiers.iter().enumerate().map(tier).collect();
         let mut options = Options::new(Backend::Memory, tiers);
@@ -111,6 +99,15 @@ impl World {
             options.pending_bytes = 128 << 10;
         }
         options
+    }
+
+    fn route_options(&self, route: &RouteModel) -> RouteOptions {
+        let blocks = self.flavour == Flavour::Blocks;
+        RouteOptions {
+            sink: route.sink.clone(),
+            when_full: if blocks { WhenFull::Block } else { WhenFull::DropOldest },
+            counters: Arc::clone(&route.counters),
+        }
     }
 
     fn spool(&self) -> &Arc<Spool> {
@@ -135,6 +132,9 @@ impl World {
         self.disk.set_faults(blind.then_some(refusals));
         let mut opened = Spool::open_by_hand(self.options(), &disk, Path::new(ROOT));
         while blind && matches!(opened, Err(SpoolError::Disk { .. })) {
+            // The start that failed has counted what it found.
+            let routes = self.tiers.iter_mut().flat_map(|tier| &mut tier.routes);
+            routes.for_each(|route| route.counters = Arc::default());
             opened = Spool::open_by_hand(self.options(), &disk, Path::new(ROOT));
         }
         let (spool, report) = opened.expect("the spool always opens");
@@ -251,7 +251,8 @@ impl World {
             88..91 => self.rewind(tier, route),
             91..92 => self.take_again(tier, route),
             92..96 => drop(self.spool().pack()),
-            96..98 => self.toggle_faults(),
+            96 => self.change_route(tier, route),
+            97 => self.toggle_faults(),
             98 => self.pass_time(),
             _ => self.restart(),
         }
@@ -350,6 +351,49 @@ impl World {
         place.in_flight.clear();
         place.cursor = None;
         self.tiers[tier].routes[route].cursor = Some(self.cursor(tier, route));
+    }
+
+    /// Takes a route off and gives it back a little later: it goes on where it stood, but for what
+    /// no other route waited for.
+    fn change_route(&mut self, tier: usize, route: usize) {
+        let id = TierId(tier as u8);
+        let place = &mut self.tiers[tier].routes[route];
+        (place.cursor, place.in_flight) = (None, std::collections::VecDeque::new());
+        let sink = place.sink.clone();
+        assert!(self.spool().remove_route(id, &sink), "it is free");
+        let place = &mut self.tiers[tier].routes[route];
+        place.assert_adds_up();
+        assert_eq!(place.counters.spooled.get(), 0);
+        for _ in 0..self.rng.below(4) {
+            self.append(tier);
+            if self.rng.one_in(2) {
+                self.turn();
+            }
+        }
+        let place = &mut self.tiers[tier].routes[route];
+        place.counters = Arc::default();
+        place.skipped.clear();
+        // Where it stood is looked for in a segment: what cannot be read is handed out again.
+        self.disk.set_faults(None);
+        let options = self.route_options(&self.tiers[tier].routes[route]);
+        self.spool().add_route(id, options).expect("there is room for it");
+        let mut cursor = self.cursor(tier, route);
+        let ids = self.drain(tier, &mut cursor);
+        cursor.rewind(0);
+        let model = &mut self.tiers[tier];
+        model.poll();
+        let acked = model.routes[route].acked;
+        let waits = |item: &Item| matches!(item.fate, Fate::Waits(_));
+        let pending = model.items.iter().position(waits).unwrap_or(model.items.len());
+        let start = ids.first().copied().unwrap_or(pending.max(acked));
+        assert!(ids.is_sorted_by(|a, b| a < b), "in order, nothing twice: {ids:?}");
+        assert!(start >= acked || self.flavour == Flavour::Rots, "{start} came again");
+        let others = model.routes.iter().enumerate().filter(|(index, _)| *index != route);
+        let passed = others.map(|(_, other)| other.acked).min().unwrap_or(start);
+        let gone = self.sure_events(tier, passed.clamp(acked.min(start), start), start);
+        assert!(gone == 0 || self.drops(), "tier {tier} lost {gone} that another waits for");
+        let place = &mut self.tiers[tier].routes[route];
+        (place.acked, place.read, place.cursor) = (start, start, Some(cursor));
     }
 
     fn toggle_faults(&mut self) {
