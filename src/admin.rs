@@ -26,5 +26,5 @@ mod status;
 mod tests;
 
 pub use self::exposition::{Exposition, MetricKind};
-pub use self::panel::{MoreMetrics, Panel, Readiness, RoutePanel, SourcePanel};
+pub use self::panel::{Live, MoreMetrics, Panel, Readiness, Reloads, RoutePanel, SourcePanel};
 pub use self::server::{Admin, AdminError};

@@ -93,6 +93,9 @@ pub enum Command {
   sidewake run --config /etc/sidewake/sidewake.yaml
   sidewake run --config sidewake.yaml --echo none -- python serve.py
 
+A changed config is checked first and takes effect at once; one with a problem changes nothing and is
+reported in the log and in /status. What did not change is not touched.
+
 Defaults: --echo is raw on a terminal and protected elsewhere; --data-dir is $STATE_DIRECTORY, else
 ./sidewake-data.")]
 pub struct Run {
@@ -108,6 +111,9 @@ pub struct Run {
     /// The folder of what the config gives no place
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Read the config again on SIGHUP only, not when its file changes
+    #[arg(long, requires = "config")]
+    pub no_watch_config: bool,
     /// The model's command, behind two dashes
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,

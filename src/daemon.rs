@@ -1,7 +1,8 @@
 //! Floor 5: puts the floors below together, and takes them apart in the right order.
 //!
-//! Owns the start (plan, spool, routes, admin, sources), the wait for the end, and the shutdown:
-//! sources drain, the spool syncs, delivery uses what is left of the grace period. Deliberately
+//! Owns the start (plan, spool, routes, admin, sources), the wait for the end, the change to
+//! another config, and the shutdown: sources drain, the spool syncs, delivery uses what is left of
+//! the grace period. Deliberately
 //! holds no logic of its own about events: that is `pipeline`'s, `spool`'s and `deliver`'s.
 //!
 //! # Why
@@ -9,12 +10,18 @@
 //! sidecar gets a fraction of a core, and more threads cost memory and context switches.
 
 mod build;
+mod change;
 mod collector;
+mod config_file;
+mod feed;
+mod inputs;
 mod positions;
+mod reload;
 mod retention;
 mod routes;
 mod running;
 mod signals;
+mod start;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,10 +32,29 @@ use crate::spool::SpoolError;
 pub use build::{plan, policies};
 
 /// What the command line adds to a config.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct RunOptions {
     /// From the signal to stop to the end, at most.
     pub grace: Duration,
+    /// How the config is read again; `None` when there is no file.
+    pub reload: Option<Reload>,
+}
+
+/// The config's file, once more.
+pub struct Reload {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether a change of the file is enough, without SIGHUP.
+    pub is_watched: bool,
+    /// Reads it; an error is what to tell the operator.
+    pub load: Box<dyn Fn() -> Result<Config, String> + Send>,
+}
+
+impl std::fmt::Debug for Reload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { path, is_watched, .. } = self;
+        f.debug_struct("Reload").field("path", path).field("is_watched", is_watched).finish()
+    }
 }
 
 /// Why the daemon cannot run.
@@ -69,7 +95,7 @@ pub enum DaemonError {
 ///
 /// # Errors
 /// [`DaemonError`] when it cannot start.
-pub fn run(config: &Config, options: RunOptions) -> Result<i32, DaemonError> {
+pub fn run(config: Config, options: RunOptions) -> Result<i32, DaemonError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // Reading a lagging cursor's segments, and files' syncs.

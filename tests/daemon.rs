@@ -20,6 +20,8 @@ mod loki;
 mod outage;
 #[path = "daemon/real.rs"]
 mod real;
+#[path = "daemon/reload.rs"]
+mod reload;
 #[path = "daemon/rig.rs"]
 #[allow(dead_code, reason = "tests to come use more of it")]
 mod rig;

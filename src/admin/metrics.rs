@@ -7,7 +7,7 @@ use super::exposition::{
     Exposition, MetricKind,
     MetricKind::{Counter, Gauge},
 };
-use super::panel::{Panel, RoutePanel, SourcePanel};
+use super::panel::{Panel, Reloads, RoutePanel, SourcePanel};
 use super::process;
 use crate::deliver::status::State;
 use crate::telemetry::{DropReason, RouteCounters, SourceCounters};
@@ -84,12 +84,27 @@ pub(super) fn write(panel: &Panel, out: &mut Exposition) {
     out.sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
     out.family("sidewake_ready", Gauge, "1 when /readyz says so.");
     out.sample(&[], u8::from(panel.readiness.obstacles().is_empty()));
-    write_sources(&panel.sources, out);
-    write_routes(&panel.routes, out);
+    write_reloads(&panel.reloads, out);
+    write_sources(&panel.sources.get(), out);
+    write_routes(&panel.routes.get(), out);
     for more in &panel.more {
         more(out);
     }
     process::write(out);
+}
+
+fn write_reloads(reloads: &Reloads, out: &mut Exposition) {
+    out.family("sidewake_config_reloads", Counter, "Times that the config was read again.");
+    for (result, n) in [("ok", &reloads.ok), ("failed", &reloads.failed)] {
+        out.sample(&[("result", result)], n.get());
+    }
+    out.family(
+        "sidewake_config_last_reload_successful",
+        Gauge,
+        "0 while the config's file says something that does not hold here.",
+    );
+    let is_sound = reloads.last().is_none_or(|last| last.error.is_none());
+    out.sample(&[], u8::from(is_sound));
 }
 
 fn write_sources(sources: &[SourcePanel], out: &mut Exposition) {

@@ -1,11 +1,12 @@
-//! Everything that `admin` shows, as the daemon puts it together once at the start.
+//! Everything that `admin` shows, as the daemon puts it together at the start, and after a reload.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use super::exposition::Exposition;
 use crate::deliver::RouteStatus;
-use crate::telemetry::{RouteCounters, SourceCounters};
+use crate::telemetry::{Counter, RouteCounters, SourceCounters};
 
 /// One source.
 #[derive(Clone, Debug)]
@@ -69,6 +70,72 @@ impl Readiness {
     }
 }
 
+/// A list that a reload replaces.
+#[derive(Debug)]
+pub struct Live<T>(Mutex<Arc<[T]>>);
+
+impl<T> Live<T> {
+    /// What it holds now.
+    #[must_use]
+    pub fn get(&self) -> Arc<[T]> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces all of it.
+    pub fn set(&self, items: Vec<T>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = items.into();
+    }
+}
+
+impl<T> From<Vec<T>> for Live<T> {
+    fn from(items: Vec<T>) -> Self {
+        Self(Mutex::new(items.into()))
+    }
+}
+
+impl<T> Default for Live<T> {
+    fn default() -> Self {
+        Vec::new().into()
+    }
+}
+
+/// How reading the config again went.
+#[derive(Debug, Default)]
+pub struct Reloads {
+    /// Configs that took effect.
+    pub ok: Counter,
+    /// Configs that were refused; the one before went on.
+    pub failed: Counter,
+    last: Mutex<Option<LastReload>>,
+}
+
+/// The last time that the config was read again.
+#[derive(Clone, Debug)]
+pub struct LastReload {
+    /// When.
+    pub at: SystemTime,
+    /// Why it did not take effect.
+    pub error: Option<String>,
+}
+
+impl Reloads {
+    /// Notes one more reload.
+    pub fn note(&self, at: SystemTime, error: Option<String>) {
+        if error.is_some() {
+            self.failed.add(1);
+        } else {
+            self.ok.add(1);
+        }
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastReload { at, error });
+    }
+
+    /// The last one, if there was one.
+    #[must_use]
+    pub fn last(&self) -> Option<LastReload> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
 /// Metrics of a part that `admin` does not know (the spool, the slab pool), written when scraped.
 pub type MoreMetrics = Box<dyn Fn(&mut Exposition) + Send + Sync>;
 
@@ -79,10 +146,12 @@ pub struct Panel {
     pub service: String,
     /// See [`Readiness`].
     pub readiness: Arc<Readiness>,
-    /// All sources.
-    pub sources: Vec<SourcePanel>,
-    /// All routes.
-    pub routes: Vec<RoutePanel>,
+    /// All sources. Those that a reload took away stay: counters do not go backwards.
+    pub sources: Live<SourcePanel>,
+    /// All routes, likewise.
+    pub routes: Live<RoutePanel>,
+    /// How reading the config again went.
+    pub reloads: Arc<Reloads>,
     /// See [`MoreMetrics`].
     pub more: Vec<MoreMetrics>,
 }

@@ -22,8 +22,19 @@ struct Status<'a> {
     obstacles: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resident_bytes: Option<u64>,
+    /// The last time that the config was read again, if it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config_reload: Option<Reload>,
     routes: Vec<Route<'a>>,
     sources: Vec<Source<'a>>,
+}
+
+#[derive(Serialize)]
+struct Reload {
+    at: String,
+    /// Why the config before it still holds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -87,14 +98,17 @@ struct Source<'a> {
 /// The whole answer.
 pub(super) fn render(panel: &Panel, now: SystemTime) -> String {
     let obstacles = panel.readiness.obstacles();
+    let (routes, sources) = (panel.routes.get(), panel.sources.get());
+    let reload = panel.reloads.last();
     let status = Status {
         version: env!("CARGO_PKG_VERSION"),
         service: &panel.service,
         ready: obstacles.is_empty(),
         obstacles,
         resident_bytes: process::resident_bytes(),
-        routes: panel.routes.iter().map(|route| route_of(route, now)).collect(),
-        sources: panel.sources.iter().map(source_of).collect(),
+        config_reload: reload.map(|last| Reload { at: time_of(last.at), error: last.error }),
+        routes: routes.iter().map(|route| route_of(route, now)).collect(),
+        sources: sources.iter().map(source_of).collect(),
     };
     // Only text, numbers and lists of them: there is nothing that could not be written.
     let mut text = serde_json::to_string_pretty(&status).unwrap_or_default();

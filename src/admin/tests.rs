@@ -47,8 +47,8 @@ fn panel() -> Panel {
     source.counters.bytes_in.add(99);
     Panel {
         service: "fraud".into(),
-        sources: vec![source],
-        routes: vec![route],
+        sources: vec![source].into(),
+        routes: vec![route].into(),
         more: vec![Box::new(|out| {
             out.family("sidewake_memory_in_flight_bytes", MetricKind::Gauge, "Slabs in use.");
             out.sample(&[], 5);

@@ -8,17 +8,20 @@ use std::time::{Duration, Instant};
 
 use crate::event::chunk::Chunk;
 use crate::event::record::Flags;
-use crate::event::slab::{Pool, Slab};
-use crate::pipeline::{Pipeline, Plan};
+use crate::event::slab::Slab;
+use crate::pipeline::Pipeline;
 use crate::protect::outputs::Sealed;
 use crate::sources::echo::Echo;
 use crate::sources::{Intake, IntakeClosed};
-use crate::spool::{Spool, Ticket, TierId, WriterGuard};
+use crate::spool::{Ticket, TierId, WriterGuard};
 use crate::telemetry::RouteCounters;
 
+use super::feed::{Current, Feed};
 use super::positions::{Positions, TOLD_EVERY};
-use super::running::TAIL_BYTES_MAX;
 
+/// The most that a tier keeps in memory for its cursors. Half as much reads batches back from disk,
+/// which costs a quarter of the throughput; twice as much costs 5 MB of peak RSS and buys nothing.
+pub(super) const TAIL_BYTES_MAX: usize = 1 << 20;
 /// A source that can be read again is paced while even the fastest route of a tier is further
 /// behind than this: a file read faster than its sinks take it would only move from one disk file
 /// to another, to be packed and read back. Less than a tier's tail, so that its cursors take
@@ -35,8 +38,11 @@ const SLAB_WAIT: Duration = Duration::from_millis(20);
 pub(super) struct Collector {
     pipeline: Pipeline,
     n_tiers: usize,
-    spool: Arc<Spool>,
-    pool: Arc<Pool>,
+    feed: Arc<Feed>,
+    /// Of the feed, as the pipeline follows it.
+    generation: u64,
+    /// The routes' counters, by tier.
+    routes: Arc<[Vec<Arc<RouteCounters>>]>,
     /// The stream whose positions the pipeline knows.
     stream: Option<u64>,
     positions: Positions,
@@ -47,8 +53,6 @@ pub(super) struct Collector {
     /// The last append of each tier.
     tickets: Vec<Option<Ticket>>,
     echo: Option<ProtectedEcho>,
-    /// The routes' counters, by tier.
-    routes: Arc<[Vec<Arc<RouteCounters>>]>,
 }
 
 /// Where protected lines are repeated.
@@ -59,30 +63,38 @@ pub(super) struct ProtectedEcho {
 }
 
 impl Collector {
-    pub(super) fn new(
-        plan: Arc<Plan>,
-        spool: Arc<Spool>,
-        pool: Arc<Pool>,
-        echo: Option<ProtectedEcho>,
-        routes: Arc<[Vec<Arc<RouteCounters>>]>,
-    ) -> Self {
+    pub(super) fn new(feed: Arc<Feed>, echo: Option<ProtectedEcho>) -> Self {
+        // In this order: a replacement between the two is followed once more, for nothing.
+        let generation = feed.generation();
+        let Current { plan, routes } = feed.current();
         let n_tiers = plan.tiers.len();
         let mut tickets = Vec::new();
         tickets.resize_with(n_tiers, || None);
-        let pipeline = Pipeline::new(plan);
         Self {
-            pipeline,
+            pipeline: Pipeline::new(plan),
             n_tiers,
-            spool,
-            pool,
+            feed,
+            generation,
+            routes,
             stream: None,
             positions: Positions::default(),
             can_reread: false,
             writer: None,
             tickets,
             echo,
-            routes,
         }
+    }
+
+    /// Takes over what a reload replaced.
+    fn follow(&mut self) {
+        let generation = self.feed.generation();
+        if generation == self.generation {
+            return;
+        }
+        let Current { plan, routes } = self.feed.current();
+        (self.generation, self.routes) = (generation, routes);
+        self.pipeline.follow(plan);
+        self.stream = None;
     }
 
     /// Waits a moment while every route of a tier lags.
@@ -99,14 +111,14 @@ impl Collector {
 
     fn append(&mut self, sealed: Vec<Sealed>) {
         for Sealed { tier, batch, sampled_out } in sealed {
-            let ticket = self.spool.append(TierId(tier as u8), batch, sampled_out);
+            let ticket = self.feed.spool.append(TierId(tier as u8), batch, sampled_out);
             self.tickets[tier] = Some(ticket);
         }
     }
 
     /// How far each tier's log holds the stream; one that says nothing of it stands at its start.
     fn held(&self, source_key: u64) -> impl Iterator<Item = u64> {
-        self.tiers().map(move |tier| self.spool.held_to(tier, source_key).unwrap_or(0))
+        self.tiers().map(move |tier| self.feed.spool.held_to(tier, source_key).unwrap_or(0))
     }
 
     fn tiers(&self) -> impl Iterator<Item = TierId> + use<> {
@@ -116,6 +128,7 @@ impl Collector {
 
 impl Intake for Collector {
     fn push(&mut self, chunk: Chunk) -> Result<(), IntakeClosed> {
+        self.follow();
         if self.stream != Some(chunk.source_key) {
             self.stream = Some(chunk.source_key);
             let held: Vec<u64> = self.held(chunk.source_key).collect();
@@ -125,7 +138,7 @@ impl Intake for Collector {
             self.pipeline.resume(held);
         }
         let (key, end, observed_ns) = (chunk.source_key, chunk.source_end, chunk.observed_ns);
-        self.writer.get_or_insert_with(|| self.spool.writer());
+        self.writer.get_or_insert_with(|| self.feed.spool.writer());
         let sealed = self.pipeline.process(chunk);
         if let Some(echo) = &self.echo {
             echo.repeat(&sealed);
@@ -157,26 +170,28 @@ impl Intake for Collector {
     }
 
     fn held_furthest(&self, source_key: u64) -> Option<u64> {
-        self.tiers().filter_map(|tier| self.spool.held_to(tier, source_key)).max()
+        self.tiers().filter_map(|tier| self.feed.spool.held_to(tier, source_key)).max()
     }
 
     fn slab(&mut self, can_wait: bool) -> Option<Slab> {
         if !can_wait {
-            let pooled = self.pool.take(Duration::ZERO);
-            return Some(pooled.unwrap_or_else(|| Slab::with_capacity(self.pool.slab_bytes())));
+            let pooled = self.feed.pool.take(Duration::ZERO);
+            return Some(
+                pooled.unwrap_or_else(|| Slab::with_capacity(self.feed.pool.slab_bytes())),
+            );
         }
         self.can_reread = true;
         // First: pacing looks often, and what is full stays so for long.
-        if self.tiers().any(|tier| self.spool.must_wait(tier)) {
+        if self.tiers().any(|tier| self.feed.spool.must_wait(tier)) {
             return None;
         }
         self.pace();
-        self.pool.take(SLAB_WAIT)
+        self.feed.pool.take(SLAB_WAIT)
     }
 
     fn forget(&mut self, source_key: u64) {
         self.positions.forget(source_key);
-        self.spool.forget_source(source_key);
+        self.feed.spool.forget_source(source_key);
     }
 }
 

@@ -13,6 +13,8 @@ use crate::deliver::DeadLetters;
 use crate::deliver::dead_letters::MAX_BYTES;
 use crate::tiers::retention::{self, Retention};
 
+use super::routes::Running;
+
 /// See the module.
 pub(super) struct Kept {
     stores: Vec<PathBuf>,
@@ -24,24 +26,21 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn new(config: &Config) -> Self {
+    /// What `config` promises, and the letters that `routes` write.
+    pub(super) fn new(config: &Config, routes: &[Running]) -> Self {
         let stores = config.sinks.iter().filter_map(|(_, sink)| match sink {
             config::sinks::Sink::Files(files) => Some(files.path.clone()),
             _ => None,
         });
+        let letters = |route: &Running| (route.prepared.tier_index, route.letters.clone());
         let of_tier =
             |tier: &config::Tier| Retention { tier: tier.name.clone(), keep: tier.retention.0 };
         Self {
             stores: stores.collect(),
             tiers: config.tiers.iter().map(of_tier).collect(),
             letters_root: config.spool.path.as_deref().map(DeadLetters::root),
-            letters: Vec::new(),
+            letters: routes.iter().map(letters).collect(),
         }
-    }
-
-    /// Takes the letters of a route of the tier with number `tier`, which is about to write them.
-    pub(super) fn keep_letters(&mut self, tier: usize, letters: DeadLetters) {
-        self.letters.push((tier, letters));
     }
 
     /// Removes what is too old now.

@@ -2,20 +2,26 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
 
 use crate::config::{self, Config, Tier};
 use crate::deliver::dead_letters;
 use crate::deliver::transport::{self, TransportOptions};
-use crate::deliver::{DeadLetters, Options, RateLimit, RateUnit, Retry, Route, RouteStatus};
+use crate::deliver::{
+    DeadLetters, DrainSwitch, Options, RateLimit, RateUnit, Retry, Route, RouteStatus, drain,
+};
 use crate::pipeline::classify::RULES;
 use crate::sinks::files::{self, Files};
 use crate::sinks::{Sink, console, loki};
+use crate::spool::{Spool, TierId};
 use crate::telemetry::RouteCounters;
 
 use super::DaemonError;
 
-/// One route before it runs.
+/// One route: its names and its books, which outlive the tasks that run it.
+#[derive(Clone)]
 pub(super) struct Prepared {
     pub(super) tier_index: usize,
     pub(super) tier: String,
@@ -41,10 +47,62 @@ pub(super) fn prepare(config: &Config) -> Vec<Prepared> {
     routes
 }
 
+impl Prepared {
+    /// Whether it is the one from tier number `tier` to `sink`.
+    pub(super) fn is(&self, tier: usize, sink: &str) -> bool {
+        self.tier_index == tier && self.sink == sink
+    }
+}
+
+/// A route that runs.
+pub(super) struct Running {
+    pub(super) prepared: Prepared,
+    pub(super) letters: DeadLetters,
+    switch: DrainSwitch,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    /// Runs `route` as a task of its own.
+    /// `None` when the spool has no such route, or its cursor is in use.
+    pub(super) fn spawn(prepared: Prepared, route: Route, spool: &Arc<Spool>) -> Option<Self> {
+        let cursor = spool.cursor(TierId(prepared.tier_index as u8), &prepared.sink)?;
+        let letters = route.dead_letters.clone();
+        let (switch, drain) = drain();
+        let task = tokio::spawn(route.run(cursor, drain));
+        Some(Self { prepared, letters, switch, task })
+    }
+
+    /// Delivers what it can until `deadline`, and ends.
+    pub(super) fn drain(&self, deadline: Instant) {
+        self.switch.begin(deadline.into());
+    }
+
+    /// Lets land what is in flight until `deadline`, and ends.
+    pub(super) fn halt(&self, deadline: Instant) {
+        self.switch.halt(deadline.into());
+    }
+
+    /// Waits for the end, after which the cursor is free.
+    pub(super) async fn ended(&mut self) {
+        if let Err(error) = (&mut self.task).await {
+            tracing::error!(tier = self.prepared.tier, sink = self.prepared.sink, %error, "a route failed");
+        }
+    }
+
+    /// As [`Prepared::is`].
+    pub(super) fn is(&self, tier: usize, sink: &str) -> bool {
+        self.prepared.is(tier, sink)
+    }
+}
+
 /// The routes' counters, by tier.
-pub(super) fn by_tier(n_tiers: usize, routes: &[Prepared]) -> Arc<[Vec<Arc<RouteCounters>>]> {
+pub(super) fn by_tier<'a>(
+    n_tiers: usize,
+    routes: &(impl Iterator<Item = &'a Prepared> + Clone),
+) -> Arc<[Vec<Arc<RouteCounters>>]> {
     let of_tier = |tier| {
-        let routes = routes.iter().filter(|route| route.tier_index == tier);
+        let routes = routes.clone().filter(|route| route.tier_index == tier);
         routes.map(|route| Arc::clone(&route.counters)).collect()
     };
     (0..n_tiers).map(of_tier).collect()

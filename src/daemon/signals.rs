@@ -9,6 +9,8 @@ use crate::sources::exec::ChildHandle;
 pub(super) enum Notice {
     /// Drain and end.
     Stop,
+    /// Read the config again.
+    Reload,
     /// Passed on to the child; nothing else.
     Forwarded,
 }
@@ -17,14 +19,16 @@ pub(super) enum Notice {
 pub(super) struct Signals {
     listened: Vec<(SignalKind, Signal)>,
     children: Vec<ChildHandle>,
+    /// There is a config to read again: SIGHUP is ours.
+    can_reload: bool,
 }
 
 impl Signals {
-    /// Begins to listen. Signals are forwarded to `children`.
+    /// Begins to listen. Signals are forwarded to `children`, but for SIGHUP where it means us.
     ///
     /// # Errors
     /// When the system refuses a handler.
-    pub(super) fn listen(children: Vec<ChildHandle>) -> std::io::Result<Self> {
+    pub(super) fn listen(children: Vec<ChildHandle>, can_reload: bool) -> std::io::Result<Self> {
         let kinds = [
             SignalKind::terminate(),
             SignalKind::interrupt(),
@@ -34,7 +38,8 @@ impl Signals {
             SignalKind::user_defined2(),
         ];
         let listened = kinds.into_iter().map(|kind| Ok((kind, signal(kind)?)));
-        Ok(Self { listened: listened.collect::<std::io::Result<_>>()?, children })
+        let listened = listened.collect::<std::io::Result<_>>()?;
+        Ok(Self { listened, children, can_reload })
     }
 
     /// The next signal.
@@ -48,6 +53,9 @@ impl Signals {
             std::task::Poll::Pending
         })
         .await;
+        if self.can_reload && kind == SignalKind::hangup() {
+            return Notice::Reload;
+        }
         let number = kind.as_raw_value();
         if let Some(signal) = rustix::process::Signal::from_named_raw(number) {
             self.children.iter().for_each(|child| child.forward(signal));

@@ -104,6 +104,9 @@ impl<F: Frames> Loop<F> {
 
     pub(super) async fn run(mut self) {
         loop {
+            if self.drain.halts() {
+                self.read_no_more();
+            }
             self.launch();
             self.show();
             if self.is_over() {
@@ -287,16 +290,19 @@ impl<F: Frames> Loop<F> {
                 self.replay = Some(Replay { until: range.to, holds });
                 self.resume_at = Some(not_before);
             }
-            // The others will find the same; what is not read any more stays in the spool.
-            Ok((_, Landing::Abandoned)) => {
-                self.ended = true;
-                self.open = None;
-                self.ready.clear();
-                self.cut.clear();
-            }
+            // The others will find the same.
+            Ok((_, Landing::Abandoned)) => self.read_no_more(),
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(_) => {}
         }
+    }
+
+    /// What is not in flight stays in the spool.
+    fn read_no_more(&mut self) {
+        self.ended = true;
+        self.open = None;
+        self.ready.clear();
+        self.cut.clear();
     }
 
     fn acknowledge(&mut self, number: u64, tally: Tally) {

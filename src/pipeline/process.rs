@@ -94,6 +94,14 @@ impl Pipeline {
         }
     }
 
+    /// Goes on by another plan of the same tiers. What was learned by the old one is forgotten; a
+    /// key that began on an earlier line has still to end. [`Pipeline::resume`] comes next.
+    pub fn follow(&mut self, plan: Arc<Plan>) {
+        debug_assert_eq!(plan.tiers.len(), self.plan.tiers.len());
+        let pem = std::mem::take(&mut self.pem);
+        *self = Self { pem, is_forgetful: self.is_forgetful, ..Self::new(plan) };
+    }
+
     /// Tells what the tiers' logs hold of the stream already (after a restart): events before these
     /// positions are neither gathered nor counted again.
     pub fn resume(&mut self, held_to: Vec<u64>) {
