@@ -149,7 +149,9 @@ fn process(pipeline: &mut Pipeline, chunk: Chunk) -> (Vec<Out>, Vec<u64>) {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(
-        std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(400)
+        std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or_else(|| {
+            if std::env::var_os("SIDEWAKE_SLOW").is_some() { 100_000 } else { 400 }
+        })
     ))]
 
     #[test]

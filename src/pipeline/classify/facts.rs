@@ -167,7 +167,7 @@ impl Facts {
                 Weight::Strong => self.n_load = self.n_load.saturating_add(1),
                 Weight::Weak => self.n_load_weak = self.n_load_weak.saturating_add(1),
             },
-            Means::Mark(mark) => self.note_mark(mark, index, inside),
+            Means::Mark(mark) => self.note_mark(mark, index, kind, inside),
         }
     }
 
@@ -178,7 +178,7 @@ impl Facts {
             Inside::Content(penalty) if is_content(role) => penalty,
             Inside::Content(_) => return,
         };
-        let is_container = matches!(kind, ValueKind::Object | ValueKind::Array);
+        let is_container = is_container(kind);
         if is_container && !may_be_container(role) {
             return;
         }
@@ -200,7 +200,7 @@ impl Facts {
         }
     }
 
-    fn note_mark(&mut self, mark: Mark, index: u16, inside: Inside) {
+    fn note_mark(&mut self, mark: Mark, index: u16, kind: ValueKind, inside: Inside) {
         let top_only = matches!(
             mark,
             Mark::SpecVersion
@@ -216,7 +216,8 @@ impl Facts {
         self.marks |= 1 << mark as u32;
         match mark {
             Mark::CeType => self.ce_type = self.ce_type.or(Some(index)),
-            Mark::CeId => self.ce_id = self.ce_id.or(Some(index)),
+            // It becomes the request's id, which no container is.
+            Mark::CeId if !is_container(kind) => self.ce_id = self.ce_id.or(Some(index)),
             Mark::SpanKind => self.span_kind = Some(index),
             Mark::TritonActivity => self.activity = Some(index),
             Mark::SeverityNumber => self.severity_number = Some(index),
@@ -270,6 +271,10 @@ fn bit(role: Role) -> u32 {
 }
 
 /// Roles that the content of a request or response may hold.
+fn is_container(kind: ValueKind) -> bool {
+    matches!(kind, ValueKind::Object | ValueKind::Array)
+}
+
 fn is_content(role: Role) -> bool {
     !matches!(
         role,

@@ -80,6 +80,20 @@ fn own_rules_report_every_mistake() {
     assert_eq!(errors, ["rule 0: expected a value", "rule 1: \"dada\" is not a kind"]);
 }
 
+/// The `id` of a CloudEvent is the request's, where it is an id.
+#[test]
+fn a_container_is_nobodys_id() {
+    for (id, is_id) in [(r#""r-1""#, true), ("7", true), ("[]", false), (r#"{"a":1}"#, false)] {
+        let line = format!(
+            r#"{{"specversion":"1.0","type":"org.kubeflow.serving.inference.request","id":{id}}}"#
+        );
+        with(&line, |doc| {
+            let roles = understand(doc, &Rules::default()).roles;
+            assert_eq!(roles.has(Role::RequestId), is_id, "{line}");
+        });
+    }
+}
+
 #[test]
 fn roles_by_order_with_a_fallback() {
     let line = concat!(
