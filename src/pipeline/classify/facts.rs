@@ -270,11 +270,11 @@ fn bit(role: Role) -> u32 {
     1 << role as u32
 }
 
-/// Roles that the content of a request or response may hold.
 fn is_container(kind: ValueKind) -> bool {
     matches!(kind, ValueKind::Object | ValueKind::Array)
 }
 
+/// Roles that the content of a request or response may hold.
 fn is_content(role: Role) -> bool {
     !matches!(
         role,
