@@ -6,9 +6,11 @@
 
 mod dead_letters;
 mod policy;
+mod replay;
 mod run;
 mod schema;
 mod show;
+mod spool;
 mod validate;
 
 use std::ffi::OsString;
@@ -22,7 +24,6 @@ use crate::config::{Echo, Overrides};
 use crate::diagnostic::Style;
 use crate::units::HumanDuration;
 
-pub use dead_letters::dead_letters;
 pub use policy::policy;
 pub use run::run;
 pub use schema::schema;
@@ -78,8 +79,9 @@ pub enum Command {
     Schema,
     /// Find all about one request in the local files and in the spool
     Show(Show),
-    /// Print what sinks refused for good, with their reasons
-    DeadLetters(DeadLetters),
+    /// Look into the spool, check it, and send again what sinks refused
+    #[command(subcommand)]
+    Spool(spool::Spool),
     /// Print which field goes where, in which form, for how long
     Policy(Policy),
     /// Print the version
@@ -176,20 +178,6 @@ pub struct Show {
     pub data_dir: Option<PathBuf>,
 }
 
-/// Arguments of `dead-letters`.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(after_help = "Example:
-  sidewake dead-letters /var/lib/sidewake/spool
-
-A JSON line for each event: tier, sink, reason, ts_ns, record_id, text; and refused, as \"2 of 9\",
-where the sink did not say which ones. To make room, delete what was read: the files below
-SPOOL/dead-letters.")]
-pub struct DeadLetters {
-    /// The spool's folder, as the config has it under spool.path
-    #[arg(value_name = "SPOOL")]
-    pub spool: PathBuf,
-}
-
 /// Arguments of `policy`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 #[command(after_help = "Examples:
@@ -259,7 +247,7 @@ pub fn execute(cli: &Cli) -> Result<u8, Exit> {
         Command::Validate(args) => validate(args, &env, (&mut out, &mut err), style),
         Command::Schema => schema(&mut out),
         Command::Show(args) => show(args, &env, (&mut out, &mut err), style),
-        Command::DeadLetters(args) => dead_letters(args, &mut out, &mut err),
+        Command::Spool(command) => spool::spool(command, &env, (&mut out, &mut err), style),
         Command::Policy(args) => policy(args, &env, (&mut out, &mut err), style),
         Command::Version => {
             writeln!(out, "sidewake {}", env!("CARGO_PKG_VERSION")).map(|()| EXIT_OK)

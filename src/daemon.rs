@@ -17,6 +17,7 @@ mod feed;
 mod inputs;
 mod positions;
 mod reload;
+mod replay;
 mod retention;
 mod routes;
 mod running;
@@ -30,6 +31,7 @@ use crate::config::Config;
 use crate::spool::SpoolError;
 
 pub use build::{plan, policies};
+pub use replay::{ReplayOptions, Replayed, replay};
 
 /// What the command line adds to a config.
 #[derive(Debug)]

@@ -56,6 +56,7 @@ mod change;
 mod cursor;
 mod cursor_file;
 mod error;
+mod inspect;
 mod log;
 mod mark;
 mod open;
@@ -89,6 +90,7 @@ use std::time::{Duration, Instant};
 
 pub use cursor::{Cursor, Entry};
 pub use error::SpoolError;
+pub use inspect::{BadBytes, SegmentFile, SinkPlace, TierFiles, inspect};
 pub use options::{Backend, Options, RouteOptions, TierId, TierOptions, WhenFull};
 pub use peek::peek;
 pub use recovery::{RecoveryReport, TierReport};

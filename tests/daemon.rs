@@ -31,6 +31,8 @@ mod sampling;
 mod show;
 #[path = "daemon/shutdown.rs"]
 mod shutdown;
+#[path = "daemon/spool.rs"]
+mod spool;
 
 #[path = "support/fake_loki.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery, which use more of it")]

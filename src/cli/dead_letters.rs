@@ -1,7 +1,8 @@
-//! `sidewake dead-letters SPOOL`: what sinks refused for good, with their reasons, as JSON lines.
+//! `sidewake spool dead-letters SPOOL`: what sinks refused for good, with their reasons, as JSON
+//! lines.
 //!
-//! Reads beside a running daemon and changes nothing: to make room, delete the files that were
-//! read.
+//! Reads beside a running daemon and changes nothing: to make room, send them again, or delete the
+//! files that were read.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -11,18 +12,18 @@ use serde_json::{Map, Value};
 use crate::deliver::dead_letters::{N_REFUSED, REASON, Reader, SINK, TIER};
 use crate::protect::protected::Protected;
 
-use super::{DeadLetters, EXIT_FAILED, EXIT_OK};
+use super::{EXIT_FAILED, EXIT_OK};
 
 /// Prints all letters below the spool's folder; 1 when it has none.
 ///
 /// # Errors
 /// What reading a folder or writing gave.
-pub fn dead_letters(
-    args: &DeadLetters,
+pub(super) fn dead_letters(
+    root: &Path,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<u8> {
-    let folder = args.spool.join("dead-letters");
+    let folder = root.join("dead-letters");
     let mut routes: Vec<_> = match std::fs::read_dir(&folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         entries => {

@@ -22,6 +22,8 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::{FlockOperation, flock};
+
 use super::letters::Letter;
 use crate::event::frame::{HEADER_LEN, Header};
 use crate::protect::protected::Protected;
@@ -34,7 +36,9 @@ pub const FILE_BYTES: u64 = 4 << 20;
 pub const MAX_BYTES: u64 = 64 << 20;
 /// Events of one file were observed within this time.
 const DAY_NS: i64 = 86_400_000_000_000;
-const EXTENSION: &str = "frames";
+pub(super) const EXTENSION: &str = "frames";
+/// A file that a replay has taken: nobody writes to it any more.
+pub(super) const CLAIMED_EXTENSION: &str = "replay";
 
 /// One route's dead letters.
 #[derive(Clone, Debug)]
@@ -73,18 +77,22 @@ struct Log {
 #[derive(Debug)]
 struct Open {
     file: File,
+    path: PathBuf,
     len: u64,
     /// The lowest and the highest observed time in it.
     span_ns: (i64, i64),
 }
 
 impl Open {
-    /// Whether a letter observed at `observed_ns` may follow here.
+    /// Whether a letter observed at `observed_ns` may follow here. The file is locked then.
     fn takes(&self, observed_ns: i64) -> bool {
         let (oldest, newest) = self.widened(observed_ns);
-        // What was deleted keeps nothing, and the operator may have deleted it.
-        let is_there = self.file.metadata().is_ok_and(|metadata| metadata.nlink() > 0);
-        is_there && self.len < FILE_BYTES && newest.saturating_sub(oldest) < DAY_NS
+        // Locked by another, or not at its place any more: it is being replayed, or was deleted.
+        // What follows there would go with it.
+        self.len < FILE_BYTES
+            && newest.saturating_sub(oldest) < DAY_NS
+            && flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_ok()
+            && is_at(&self.file, &self.path)
     }
 
     fn widened(&self, observed_ns: i64) -> (i64, i64) {
@@ -179,7 +187,8 @@ impl Log {
                 full => {
                     full.map_or(Ok(()), |full| full.file.sync_data())?;
                     let span_ns = (observed_ns, observed_ns);
-                    Open { file: self.begin_file()?, len: 0, span_ns }
+                    let (file, path) = self.begin_file()?;
+                    Open { file, path, len: 0, span_ns }
                 }
             };
             open.file.write_all(&letter.frame)?;
@@ -187,7 +196,11 @@ impl Log {
             open.span_ns = open.widened(observed_ns);
             self.open = Some(open);
         }
-        self.open.as_ref().map_or(Ok(()), |open| open.file.sync_data())
+        let Some(open) = &self.open else { return Ok(()) };
+        open.file.sync_data()?;
+        // A lock that cannot be let go of keeps replays off, until the next file.
+        let _ = flock(&open.file, FlockOperation::Unlock);
+        Ok(())
     }
 
     fn expire(&self, horizon_ns: i64) -> io::Result<Expired> {
@@ -205,14 +218,16 @@ impl Log {
         Ok(expired)
     }
 
-    fn begin_file(&self) -> io::Result<File> {
+    /// A new file, locked.
+    fn begin_file(&self) -> io::Result<(File, PathBuf)> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let last = files(&self.folder)?.into_iter().filter_map(|path| number(&path)).max();
         let name = format!("{:020}.{EXTENSION}", last.unwrap_or(0) + 1);
         let path = self.folder.join(name);
-        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
+        let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(&path)?;
+        flock(&file, FlockOperation::LockExclusive)?;
         File::open(&self.folder)?.sync_all()?;
-        Ok(file)
+        Ok((file, path))
     }
 }
 
@@ -251,16 +266,25 @@ fn number(path: &Path) -> Option<u64> {
 }
 
 /// The files of a folder in the order of their numbers; none when it does not exist.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries?,
     };
     let paths = entries.map(|entry| entry.map(|entry| entry.path()));
     let mut paths: Vec<PathBuf> = paths.collect::<io::Result<_>>()?;
-    paths.retain(|path| path.extension().is_some_and(|end| end == EXTENSION));
+    let is_letters = |path: &PathBuf| {
+        path.extension().is_some_and(|end| end == EXTENSION || end == CLAIMED_EXTENSION)
+    };
+    paths.retain(is_letters);
     paths.sort();
     Ok(paths)
+}
+
+/// Whether `path` leads to `file`.
+pub(super) fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(here), Ok(there)) = (file.metadata(), fs::metadata(path)) else { return false };
+    (here.dev(), here.ino()) == (there.dev(), there.ino())
 }
 
 /// Reads letters back, one file in memory at a time.

@@ -5,6 +5,7 @@
 
 use crate::event::batch::Batch;
 use crate::event::frame;
+use crate::protect::protected::Protected;
 
 /// Why the events were refused, in the destination's or the encoder's words.
 pub const REASON: &str = "sidewake.dead_letter.reason";
@@ -15,6 +16,11 @@ pub const SINK: &str = "sidewake.dead_letter.sink";
 /// How many of the letter's events were refused, where the destination did not say which: the
 /// others are stored there.
 pub const N_REFUSED: &str = "sidewake.dead_letter.refused";
+
+/// The events of a letter as they were before they were refused.
+pub(super) fn opened(letter: Protected) -> Protected {
+    letter.without_attributes(|name| [REASON, TIER, SINK, N_REFUSED].contains(&name))
+}
 
 /// Events that cannot be delivered, as bytes of a frame.
 #[derive(Debug)]

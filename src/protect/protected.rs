@@ -39,6 +39,14 @@ impl Protected {
         let covers_nothing = Batch { source_end: self.source_base, ..self.only(0..middle) };
         Some((Self(covers_nothing), Self(self.only(middle..end))))
     }
+
+    /// The same events of an origin that lacks those attributes that are `unwanted`.
+    #[must_use]
+    pub fn without_attributes(self, unwanted: impl Fn(&str) -> bool) -> Self {
+        let mut origin = (*self.0.origin).clone();
+        origin.attributes.retain(|(name, _)| !unwanted(name));
+        Self(Batch { origin: origin.into(), ..self.0 })
+    }
 }
 
 impl Deref for Protected {

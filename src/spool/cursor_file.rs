@@ -169,6 +169,13 @@ impl CursorFile {
     }
 }
 
+/// What the file in `dir` says, written by whomever: `None` when there is none that is sound.
+pub(super) fn peek(disk: &dyn Disk, dir: &Path) -> Option<Positions> {
+    let file = disk.open(&dir.join("cursors")).ok()?;
+    let slots = [0, 1].map(|slot| read_slot(&*file, slot).ok().flatten());
+    slots.into_iter().flatten().max_by_key(|(generation, _)| *generation).map(|(_, found)| found)
+}
+
 /// What a slot says, if it is sound.
 fn read_slot(file: &dyn DiskFile, slot: usize) -> io::Result<Option<(u64, Positions)>> {
     let mut bytes = vec![0; SLOT_LEN];

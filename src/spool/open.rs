@@ -120,7 +120,8 @@ fn state(
         last_error: recovered.report.errors.last().cloned(),
         closed: false,
         ended: false,
-        moved: false,
+        // The first turn writes down which sinks there are.
+        moved: true,
     }
 }
 

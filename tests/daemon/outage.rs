@@ -109,7 +109,7 @@ fn what_is_refused_for_good_ends_in_the_dead_letters() {
         found.extend(texts);
     }
     assert_eq!(found, [10, 50, 99].map(|n: usize| all[n].clone()));
-    let (code, printed, _) = place.output(&["dead-letters", "spool"]);
+    let (code, printed, _) = place.output(&["spool", "dead-letters", "spool"]);
     assert_eq!((code, printed.lines().count()), (0, 3));
     for (line, text) in printed.lines().zip(&found) {
         let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
@@ -117,7 +117,7 @@ fn what_is_refused_for_good_ends_in_the_dead_letters() {
         assert_eq!(line["text"], text.as_str());
         assert!(line["reason"].as_str().expect("words").contains("too old"), "{line}");
     }
-    assert_eq!(place.output(&["dead-letters", "elsewhere"]).0, 1);
+    assert_eq!(place.output(&["spool", "dead-letters", "elsewhere"]).0, 1);
 }
 
 /// Two sinks on one tier: the one that is dead holds up neither the other nor the model.
