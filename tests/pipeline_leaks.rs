@@ -52,6 +52,11 @@ fn found_by_hand() {
     check(&[r#"{"a":{"":{}, "password":"hunter2"}}"#], "hunter2");
     // JSON behind white space.
     check(&[r#"  {"user_id":"u-1234","password":"hunter2"}"#], "u-1234");
+    // A value that is part of its line's shape says something else as well.
+    for key in ["event", "level", "severity", "type"] {
+        let line = format!(r#"{{"{key}":"login user_id=u-1234 done","x":1}}"#);
+        check(&[&*line; 4], "u-1234");
+    }
     // The second of two.
     check(&[r#"{"user_id":"u-1","user_id":"u-1234","x":1}"#], "u-1");
     check(&[r#"{"us\u0065r_id":"u-1234","x":1}"#], "u-1234");

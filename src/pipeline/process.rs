@@ -221,8 +221,8 @@ impl Pipeline {
     }
 
     /// Whether keys and deciding values may stand as they are on every line of the shape: a key
-    /// with
-    /// escapes has other spellings, and what holds personal data must be edited each time.
+    /// with escapes has other spellings, and what holds personal data or says a declared field like
+    /// a text must be edited each time.
     fn shape_is_plain(&mut self, doc: &Doc<'_>, meaning: &Meaning, facts: &[Facts]) -> bool {
         let entities = self.plan.tiers[meaning.tier].policy.detect();
         let (hits, scratch) = (&mut self.work.hits, &mut self.work.scratch);
@@ -243,6 +243,20 @@ impl Pipeline {
             .map(|member| doc.key(member))
             .all(|key| is_plain(key) && is_clean(key, Form::Key, KeyHint::NONE))
             && deciding.all(|(member, hint)| is_clean(doc.text(member), form_of(member), hint))
+            && self.says_no_field(doc, meaning)
+    }
+
+    fn says_no_field(&mut self, doc: &Doc<'_>, meaning: &Meaning) -> bool {
+        self.work.splice.clear();
+        for &index in &meaning.decided_by {
+            if let Some(member) = doc.members().get(usize::from(index))
+                && member.kind == ValueKind::String
+            {
+                let inside = (member.value.0 + 1, member.value.1 - 1);
+                self.edit_declared_in_string(doc.line, inside, meaning.tier);
+            }
+        }
+        self.work.splice.is_empty()
     }
 
     /// A record with what the place says.
