@@ -28,7 +28,7 @@ impl Loki {
     }
 
     pub(crate) fn n_stored(&self) -> usize {
-        self.fake.stored().len()
+        self.fake.n_stored()
     }
 
     /// The lines as they came.

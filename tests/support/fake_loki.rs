@@ -2,7 +2,7 @@
 //! its words, and can be told to misbehave. Messages follow Loki 3.7 `validation/validate.go`,
 //! `distributor.go` and `ingester/stream.go`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::SystemTime;
@@ -66,6 +66,8 @@ pub(crate) struct Limits {
 struct State {
     acts: VecDeque<Act>,
     stored: Vec<Stored>,
+    /// Where entries of a time and line are in `stored`.
+    places: HashMap<(i64, String), Vec<usize>>,
     headers: Vec<HeaderMap>,
     limits: Limits,
 }
@@ -91,7 +93,8 @@ impl FakeLoki {
             max_body_bytes: 100 << 20,
         };
         let (acts, stored, headers) = Default::default();
-        let state = Arc::new(Mutex::new(State { acts, stored, headers, limits }));
+        let state =
+            Arc::new(Mutex::new(State { acts, stored, places: HashMap::new(), headers, limits }));
         let loki = Self { state, address };
         let serving = loki.clone();
         tokio::spawn(async move {
@@ -128,6 +131,10 @@ impl FakeLoki {
 
     pub(crate) fn stored(&self) -> Vec<Stored> {
         self.state().stored.clone()
+    }
+
+    pub(crate) fn n_stored(&self) -> usize {
+        self.state().stored.len()
     }
 
     /// Headers of all requests.
@@ -279,15 +286,14 @@ impl State {
             pairs.map(|pair| (pair.name.clone(), pair.value.clone())).collect();
         assert_eq!(metadata.len(), entry.structured_metadata.len(), "a name twice");
         let stored = Stored { labels, ts_ns, line: entry.line.clone(), metadata, n_times: 1 };
-        let same = |kept: &&mut Stored| {
-            kept.ts_ns == ts_ns
-                && kept.line == stored.line
-                && kept.labels == stored.labels
-                && kept.metadata == stored.metadata
-        };
-        match self.stored.iter_mut().find(same) {
-            Some(kept) => kept.n_times += 1,
-            None => self.stored.push(stored),
+        let same = |kept: &Stored| kept.labels == stored.labels && kept.metadata == stored.metadata;
+        let places = self.places.entry((ts_ns, stored.line.clone())).or_default();
+        match places.iter().find(|place| same(&self.stored[**place])) {
+            Some(place) => self.stored[*place].n_times += 1,
+            None => {
+                places.push(self.stored.len());
+                self.stored.push(stored);
+            }
         }
     }
 }
