@@ -16,6 +16,8 @@ mod kills;
 mod leaks;
 #[path = "daemon/loki.rs"]
 mod loki;
+#[path = "daemon/notify.rs"]
+mod notify;
 #[path = "daemon/outage.rs"]
 mod outage;
 #[path = "daemon/real.rs"]
