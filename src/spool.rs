@@ -175,16 +175,27 @@ impl Spool {
     /// sampling did not keep, are counted on every route of the tier. A batch too large for the
     /// tier's share goes in parts, and the ticket is the last one's.
     pub fn append(&self, tier: TierId, batch: Protected, sampled_out: u64) -> Ticket {
+        self.take(tier, batch, sampled_out, true)
+    }
+
+    /// As [`Self::append`], of a source that can be read again and that asks [`Self::must_wait`]
+    /// before it reads more: its batches are never dropped for want of memory, however long the
+    /// disk refuses. One batch a source may come beyond the bound of what is pending.
+    pub fn append_rereadable(&self, tier: TierId, batch: Protected, sampled_out: u64) -> Ticket {
+        self.take(tier, batch, sampled_out, false)
+    }
+
+    fn take(&self, tier: TierId, batch: Protected, sampled_out: u64, is_sole: bool) -> Ticket {
         if self.tiers.get(usize::from(tier.0)).is_some_and(|tier| !tier.takes(&batch))
             && let Some((first, second)) = batch.halves()
         {
-            drop(self.append(tier, first, sampled_out));
-            return self.append(tier, second, 0);
+            drop(self.take(tier, first, sampled_out, is_sole));
+            return self.take(tier, second, 0, is_sole);
         }
         let (answer, ticket) = Ticket::new(Arc::clone(&self.signal));
         match self.tiers.get(usize::from(tier.0)) {
             Some(tier) => {
-                let bytes = tier.append(batch, sampled_out, answer);
+                let bytes = tier.append(batch, sampled_out, is_sole, answer);
                 if bytes > 0 {
                     self.signal.appended(bytes);
                 }

@@ -220,3 +220,25 @@ fn a_disk_with_room_for_a_few_frames_is_used() {
         assert!(DropReason::ALL.iter().all(|reason| counters.dropped(*reason).get() == 0));
     }
 }
+
+/// The disk is full of what was delivered meanwhile, and what waits is larger than the little room
+/// left: a next segment with nothing but its head lets the old one go.
+#[test]
+fn what_was_delivered_makes_room_for_what_is_larger_than_the_rest() {
+    let mut rig = Rig::new(100 << 10);
+    assert!(rig.append(&"x".repeat(80 << 10)));
+    let waits =
+        rig.spool.append(TIER, batch(&"y".repeat(60 << 10), rig.position, 1000 * SECOND), 0);
+    for _ in 0..3 {
+        rig.turn_at(rig.seconds + 10);
+    }
+    assert!(!rig.spool.is_accepting(), "{:?}", rig.spool.status());
+    rig.deliver();
+    for _ in 0..3 {
+        rig.turn_at(rig.seconds + 10);
+    }
+    assert!(rig.spool.is_accepting(), "{:?}", rig.spool.status());
+    let mut waits = waits;
+    assert_eq!(waits.try_result(), Some(Ok(())));
+    assert!(rig.deliver() > 80 << 10);
+}

@@ -111,7 +111,12 @@ impl Collector {
 
     fn append(&mut self, sealed: Vec<Sealed>) {
         for Sealed { tier, batch, sampled_out } in sealed {
-            let ticket = self.feed.spool.append(TierId(tier as u8), batch, sampled_out);
+            let (spool, tier_id) = (&self.feed.spool, TierId(tier as u8));
+            let ticket = if self.can_reread {
+                spool.append_rereadable(tier_id, batch, sampled_out)
+            } else {
+                spool.append(tier_id, batch, sampled_out)
+            };
             self.tickets[tier] = Some(ticket);
         }
     }

@@ -42,6 +42,14 @@ struct Active {
     dirty: bool,
 }
 
+/// What a new segment has room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reserved {
+    All,
+    /// Nothing but its head, for now.
+    Head,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -178,7 +186,7 @@ impl Log {
     /// Puts a segment behind the last one that holds no events, but where the sources and the log
     /// stand: the last one can go then as any other.
     pub(super) fn succeed(&mut self, now: Instant) {
-        let succeeded = self.seal().and_then(|()| self.begin(0)).and_then(|()| self.seal());
+        let succeeded = self.seal().and_then(|()| self.begin(0)).and_then(|_| self.seal());
         match succeeded {
             Ok(()) => self.recovered(),
             Err(error) => self.fail(&error, now),
@@ -250,8 +258,8 @@ impl Log {
                 self.seal()?;
             }
             let need = len + (MARK_LEN + FOOTER_LEN) as u64;
-            if self.active.is_none() {
-                self.begin(need)?;
+            if self.active.is_none() && self.begin(need)? == Reserved::Head {
+                self.free_passed(now)?;
             }
             let room = room::make(&mut self.tier.lock(), need, self.tier.bytes_max);
             match room {
@@ -264,24 +272,44 @@ impl Log {
         }
     }
 
-    /// Begins a segment with a snapshot of the source positions, and room for `need` bytes more.
-    fn begin(&mut self, need: u64) -> Result<(), SpoolError> {
+    /// Makes the new segment's head durable, so that those before it can go that all have passed.
+    fn free_passed(&mut self, now: Instant) -> Result<(), SpoolError> {
+        self.commit()?;
+        loop {
+            let passed = room::passed(&mut self.tier.lock());
+            let Some(segment) = passed else { return Ok(()) };
+            self.remove(&segment, now);
+        }
+    }
+
+    /// Begins a segment with a snapshot of the source positions, and room for `need` bytes more
+    /// where the disk has it.
+    fn begin(&mut self, need: u64) -> Result<Reserved, SpoolError> {
         let base = self.next;
         let path = segment::path(&self.tier.dir, base, Form::Raw);
-        let snapshot = mark::snapshot(base, self.tier.lock().sources.iter());
+        let (snapshot, frees) = {
+            let state = self.tier.lock();
+            (mark::snapshot(base, state.sources.iter()), room::is_front_passed(&state))
+        };
         let disk = &self.tier.disk;
         let begun = disk.create(&path).and_then(|file| {
             let head = snapshot.len() as u64;
             // On a disk that is almost full less will do: the segment before, though delivered,
-            // keeps its room until there is a next one.
-            file.allocate(head + self.tier.segment_bytes.max(need))
-                .or_else(|_| file.allocate(head + need))?;
+            // keeps its room until there is a next one. If need be, one that has only a head.
+            let reserved = file
+                .allocate(head + self.tier.segment_bytes.max(need))
+                .or_else(|_| file.allocate(head + need))
+                .map(|()| Reserved::All);
+            let reserved = match reserved {
+                Err(_) if frees => file.allocate(head).map(|()| Reserved::Head),
+                reserved => reserved,
+            }?;
             file.write_at(0, &mut [IoSlice::new(&snapshot)])?;
             disk.sync_dir(&self.tier.dir)?;
-            Ok(file)
+            Ok((file, reserved))
         });
-        let file = match begun {
-            Ok(file) => file,
+        let (file, reserved) = match begun {
+            Ok(begun) => begun,
             Err(error) => {
                 // Gives back what was reserved; the next try makes it anew in any case.
                 let _ = disk.remove(&path);
@@ -294,7 +322,7 @@ impl Log {
         self.mark_due = false;
         let segment = Segment { stored_bytes: len, ..Segment::empty(base, Form::Raw) };
         self.tier.lock().segments.push_back(segment);
-        Ok(())
+        Ok(reserved)
     }
 
     /// Ends the active segment with its footer; all of it is durable then.

@@ -83,8 +83,9 @@ pub struct Options {
     /// Memory, per tier, for batches that cursors at the tail take without reading them back.
     pub tail_bytes: usize,
     /// Memory, per tier, for batches that cannot be written now (disk error, full share). Beyond it
-    /// the oldest are dropped and counted. The slab pool must hold more than all tiers' tail and
-    /// pending bytes together, else sources that cannot wait would wait for a slab.
+    /// the oldest are dropped and counted, but for those of sources that can be read again: these
+    /// wait. The slab pool must hold more than all tiers' tail and pending bytes together, else
+    /// sources that cannot wait would wait for a slab.
     pub pending_bytes: usize,
     /// The tiers; [`TierId`] is an index into them.
     pub tiers: Vec<TierOptions>,

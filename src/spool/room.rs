@@ -56,6 +56,12 @@ pub(super) fn make(state: &mut State, need: u64, bytes_max: u64) -> Room {
     passed(state).map_or(Room::Commit, Room::Remove)
 }
 
+/// Whether the oldest segment would go if there were a next one.
+pub(super) fn is_front_passed(state: &State) -> bool {
+    let front = state.segments.front();
+    front.is_some_and(|front| state.routes.iter().all(|route| route.floor() >= front.end))
+}
+
 /// Takes the oldest segment out of the log if every cursor passed it.
 pub(super) fn passed(state: &mut State) -> Option<Segment> {
     let front = state.segments.front()?;

@@ -31,6 +31,8 @@ pub(super) struct Pending {
     pub(super) len: u64,
     /// Memory that it keeps alive.
     pub(super) cost: usize,
+    /// Its source has it no more: while nothing can be written it may be dropped.
+    pub(super) is_sole: bool,
     pub(super) answer: Answer,
 }
 
@@ -201,9 +203,10 @@ impl State {
         self.routes.iter_mut().filter_map(|route| route.waker.take()).collect()
     }
 
-    /// Drops the oldest pending batch and says why.
+    /// Drops the oldest pending batch that may be, and says why.
     fn drop_pending(&mut self, why: &SpoolError) -> Option<(Answer, SpoolError)> {
-        let pending = self.pending.pop_front()?;
+        let index = self.pending.iter().position(|pending| pending.is_sole)?;
+        let pending = self.pending.remove(index)?;
         self.pending_bytes -= pending.cost;
         let (reason, error) = match why {
             SpoolError::Full => (DropReason::SpoolFull, SpoolError::Full),
@@ -229,7 +232,14 @@ impl Tier {
     }
 
     /// Takes `batch` on its way; returns the bytes that it will keep in memory until it is written.
-    pub(super) fn append(&self, batch: Protected, sampled_out: u64, answer: Answer) -> usize {
+    /// One that `is_sole` is dropped before the pending ones take more than their bound.
+    pub(super) fn append(
+        &self,
+        batch: Protected,
+        sampled_out: u64,
+        is_sole: bool,
+        answer: Answer,
+    ) -> usize {
         let n_events = batch.len();
         let len = frame_len(&batch);
         let mut state = self.lock();
@@ -260,7 +270,7 @@ impl Tier {
         let cost = cost(&batch);
         state.pending_bytes += cost;
         state.n_undecided += n_events as u64;
-        state.pending.push_back(Pending { batch, len, cost, answer });
+        state.pending.push_back(Pending { batch, len, cost, is_sole, answer });
         let dropped = self.drop_pending_beyond(&mut state);
         drop(state);
         for (answer, error) in dropped {
@@ -283,7 +293,8 @@ impl Tier {
         let mut dropped = Vec::new();
         if let Some(why) = state.stuck.clone() {
             while state.pending_bytes > self.pending_bytes_max && state.pending.len() > 1 {
-                dropped.extend(state.drop_pending(&why));
+                let Some(one) = state.drop_pending(&why) else { break };
+                dropped.push(one);
             }
         }
         dropped

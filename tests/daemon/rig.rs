@@ -87,14 +87,30 @@ impl Place {
         self.run(&args, |_| {})
     }
 
+    /// As [`Self::daemon`], in a mount namespace of its own that `prepare`, words for a shell, sets
+    /// up.
+    pub(crate) fn daemon_within(&mut self, prepare: &str, more: &[&str]) -> Daemon {
+        let script = format!("{prepare} && exec \"$0\" \"$@\"");
+        let mut command = Command::new("unshare");
+        command.args(["-rm", "sh", "-c", &script, env!("CARGO_BIN_EXE_sidewake")]);
+        command.args(["run", "--config", "sidewake.yaml"]).args(more);
+        command.current_dir(self.dir.path()).stdin(Stdio::null()).env_clear();
+        command.envs(std::env::vars_os().filter(|(name, _)| name == "PATH"));
+        self.spawn(command)
+    }
+
     pub(crate) fn run(&mut self, args: &[&str], set: impl FnOnce(&mut Command)) -> Daemon {
+        let mut command = self.command(args);
+        set(&mut command);
+        self.spawn(command)
+    }
+
+    fn spawn(&mut self, mut command: Command) -> Daemon {
         self.n_runs += 1;
         let [stdout, stderr] =
             ["stdout", "stderr"].map(|name| self.path(&format!("{name}.{}", self.n_runs)));
-        let mut command = self.command(args);
         command.stdout(File::create(&stdout).expect("a file"));
         command.stderr(File::create(&stderr).expect("a file"));
-        set(&mut command);
         let child = command.spawn().expect("the binary");
         Daemon { child, stdout, stderr }
     }

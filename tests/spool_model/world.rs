@@ -95,8 +95,6 @@ impl World {
         options.pending_bytes = 16 << 10;
         if self.flavour == Flavour::Blocks {
             options.tiers.iter_mut().for_each(|tier| tier.retention = Duration::from_secs(1 << 30));
-            // Sources that look at `must_wait` never fill this.
-            options.pending_bytes = 128 << 10;
         }
         options
     }
@@ -275,7 +273,11 @@ impl World {
             let item = model.items.len();
             let batch = model::batch(tier, item, n_events, (source + 1, base, end), self.wall_ns);
             let sampled_out = self.rng.below(3);
-            let ticket = self.spool().append(id, batch, sampled_out);
+            let ticket = if self.flavour == Flavour::Blocks {
+                self.spool().append_rereadable(id, batch, sampled_out)
+            } else {
+                self.spool().append(id, batch, sampled_out)
+            };
             self.tiers[tier].items.push(Item {
                 fate: Fate::Waits(ticket),
                 n_events,
