@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use crate::admin::{Admin, Exposition, MetricKind, Panel, Readiness, RoutePanel, SourcePanel};
 use crate::config::{self, Config};
 use crate::event::slab::Pool;
-use crate::spool::{self, Backend, RecoveryReport, RouteOptions, Spool, TierOptions};
+use crate::spool::{self, Backend, RecoveryReport, RouteOptions, Spool, TierOptions, TierStatus};
 use crate::telemetry::SourceCounters;
 
 use super::collector::TAIL_BYTES_MAX;
@@ -62,7 +62,7 @@ pub(super) async fn start(config: Config, reload: Option<Reload>) -> Result<Daem
     let readiness = Arc::new(Readiness::default());
     readiness.set_sources_listen(true);
     readiness.set_spool_accepts(spool.is_accepting());
-    let panel = Arc::new(panel(&config, &readiness, &source_books, &books, &pool));
+    let panel = Arc::new(panel(&config, &readiness, &source_books, &books, (&pool, &spool)));
     if let Some(admin) = admin {
         tracing::info!(address = %admin.address(), "admin listens");
         tokio::spawn(admin.serve(Arc::clone(&panel)));
@@ -186,7 +186,7 @@ fn panel(
     readiness: &Arc<Readiness>,
     sources: &[SourcePanel],
     books: &[routes::Prepared],
-    pool: &Arc<Pool>,
+    (pool, spool): (&Arc<Pool>, &Arc<Spool>),
 ) -> Panel {
     let pool = Arc::clone(pool);
     let in_flight = Box::new(move |out: &mut Exposition| {
@@ -195,13 +195,52 @@ fn panel(
         out.family("sidewake_memory_in_flight_bytes", MetricKind::Gauge, help);
         out.sample(&[], bytes);
     });
+    let spool = Arc::clone(spool);
+    let of_spool = Box::new(move |out: &mut Exposition| spool_metrics(&spool.status(), out));
     Panel {
         service: config.service.name.clone(),
         readiness: Arc::clone(readiness),
         sources: sources.to_vec().into(),
         routes: route_panels(books).into(),
         reloads: Arc::default(),
-        more: vec![in_flight],
+        more: vec![in_flight, of_spool],
+    }
+}
+
+/// Each tier's log on disk.
+fn spool_metrics(tiers: &[TierStatus], out: &mut Exposition) {
+    type Metric = (&'static str, MetricKind, &'static str, fn(&TierStatus) -> u64);
+    let metrics: [Metric; 6] = [
+        ("sidewake_spool_bytes", MetricKind::Gauge, "Bytes of the tier's segments.", |tier| {
+            tier.stored_bytes
+        }),
+        ("sidewake_spool_limit_bytes", MetricKind::Gauge, "Bytes that they may have.", |tier| {
+            tier.bytes_max
+        }),
+        (
+            "sidewake_spool_writable",
+            MetricKind::Gauge,
+            "0 while the disk refuses, or the share is full and a route blocks.",
+            |tier| u64::from(tier.stuck.is_none()),
+        ),
+        (
+            "sidewake_spool_quarantined",
+            MetricKind::Counter,
+            "Stretches that could not be read and were put aside.",
+            |tier| tier.n_quarantined,
+        ),
+        ("sidewake_spool_written_bytes", MetricKind::Counter, "Bytes appended.", |tier| {
+            tier.n_written_bytes
+        }),
+        ("sidewake_spool_syncs", MetricKind::Counter, "Syncs of what was appended.", |tier| {
+            tier.n_syncs
+        }),
+    ];
+    for (name, kind, help, read) in metrics {
+        out.family(name, kind, help);
+        for tier in tiers {
+            out.sample(&[("tier", &tier.tier)], read(tier));
+        }
     }
 }
 

@@ -235,7 +235,9 @@ impl Log {
             end += parts.len() as u64;
             end
         }));
-        if let Some(segment) = self.tier.lock().segments.back_mut() {
+        let mut state = self.tier.lock();
+        state.n_written_bytes += mark.len() as u64 + len;
+        if let Some(segment) = state.segments.back_mut() {
             segment.stored_bytes = active.len;
         }
         Ok(true)
@@ -321,7 +323,9 @@ impl Log {
         self.next += len;
         self.mark_due = false;
         let segment = Segment { stored_bytes: len, ..Segment::empty(base, Form::Raw) };
-        self.tier.lock().segments.push_back(segment);
+        let mut state = self.tier.lock();
+        state.segments.push_back(segment);
+        state.n_written_bytes += len;
         Ok(reserved)
     }
 
@@ -344,8 +348,12 @@ impl Log {
         let _ = active.file.truncate(active.len);
         self.next += footer.len() as u64;
         let len = active.len;
-        if let Some(segment) = self.tier.lock().segments.back_mut() {
-            segment.stored_bytes = len;
+        {
+            let mut state = self.tier.lock();
+            state.n_written_bytes += footer.len() as u64;
+            if let Some(segment) = state.segments.back_mut() {
+                segment.stored_bytes = len;
+            }
         }
         self.commit()?;
         self.active = None;
@@ -364,7 +372,10 @@ impl Log {
         active.dirty = false;
         self.mark_due = true;
         self.unsynced_bytes = 0;
-        let wakers = self.tier.lock().publish(&self.unsynced, self.next);
+        let mut state = self.tier.lock();
+        state.n_syncs += 1;
+        let wakers = state.publish(&self.unsynced, self.next);
+        drop(state);
         for Written { pending, .. } in self.unsynced.drain(..) {
             let _ = pending.answer.send(Ok(()));
         }

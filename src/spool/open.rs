@@ -109,6 +109,8 @@ fn state(
         routes,
         absent: Vec::new(),
         n_quarantined: recovered.report.quarantined.len() as u64,
+        n_written_bytes: 0,
+        n_syncs: 0,
         segments: recovered.segments,
         sources: recovered.sources,
         pending: std::collections::VecDeque::new(),

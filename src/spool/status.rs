@@ -31,6 +31,10 @@ pub struct TierStatus {
     pub last_error: Option<SpoolError>,
     /// Stretches of the log quarantined since the start.
     pub n_quarantined: u64,
+    /// Bytes written to its segments since the start, what packing wrote not among them.
+    pub n_written_bytes: u64,
+    /// Syncs of them.
+    pub n_syncs: u64,
     /// The tier's routes.
     pub routes: Vec<RouteStatus>,
 }
@@ -69,6 +73,8 @@ impl TierStatus {
             stuck: state.stuck.clone(),
             last_error: state.last_error.clone(),
             n_quarantined: state.n_quarantined,
+            n_written_bytes: state.n_written_bytes,
+            n_syncs: state.n_syncs,
             routes: state.routes.iter().map(|route| RouteStatus::of(&state, route)).collect(),
         }
     }

@@ -28,6 +28,10 @@ pub(crate) struct Outcome {
     pub(crate) allocations: u64,
     /// Cycles a nanosecond, as measured just before and just after: the mean.
     pub(crate) cycles_per_ns: f64,
+    /// What the spool wrote, and how often it synced.
+    pub(crate) written_bytes: f64,
+    pub(crate) syncs: f64,
+    pub(crate) wall: Duration,
 }
 
 /// The longest that a run may take.
@@ -109,7 +113,8 @@ pub(crate) fn run(setup: Setup, folder: &Path, input: &Path, run: usize) -> Outc
         std::thread::sleep(Duration::from_millis(100));
         records = metrics(admin).and_then(|text| accounted(&text, bytes));
     }
-    let records = records.expect("every record is accounted for in time");
+    let wall = begun.elapsed();
+    let (records, written_bytes, syncs) = records.expect("every record is accounted for in time");
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("a signal");
     let output = child.wait_with_output().expect("the child's figures");
@@ -127,11 +132,15 @@ pub(crate) fn run(setup: Setup, folder: &Path, input: &Path, run: usize) -> Outc
         peak_rss_mb: peak_rss_kb / 1024.0,
         allocations: allocations as u64,
         cycles_per_ns: f64::midpoint(before, after),
+        written_bytes,
+        syncs,
+        wall,
     }
 }
 
-/// The number of records once all bytes are read and every route has dealt with all of its events.
-fn accounted(text: &str, bytes: u64) -> Option<u64> {
+/// The number of records once all bytes are read and every route has dealt with all of its events;
+/// what the spool wrote meanwhile, and its syncs.
+fn accounted(text: &str, bytes: u64) -> Option<(u64, f64, f64)> {
     let sum = |name: &str| -> f64 {
         let lines = text.lines().filter(|line| line.starts_with(name));
         lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
@@ -141,7 +150,9 @@ fn accounted(text: &str, bytes: u64) -> Option<u64> {
     let done = sum("sidewake_route_delivered_events_total")
         + sum("sidewake_route_sampled_out_events_total")
         + sum("sidewake_route_dead_letter_events_total");
-    (read >= bytes as f64 && spooled == 0.0 && done == all && all > 0.0).then_some(all as u64)
+    let spool = (sum("sidewake_spool_written_bytes_total"), sum("sidewake_spool_syncs_total"));
+    let is_done = read >= bytes as f64 && spooled == 0.0 && done == all && all > 0.0;
+    is_done.then_some((all as u64, spool.0, spool.1))
 }
 
 fn metrics(port: u16) -> Option<String> {
