@@ -6,12 +6,16 @@
 mod admin;
 #[path = "daemon/exec.rs"]
 mod exec;
+#[path = "daemon/faults.rs"]
+mod faults;
 #[path = "daemon/files.rs"]
 mod files;
 #[path = "daemon/http.rs"]
 mod http;
 #[path = "daemon/kills.rs"]
 mod kills;
+#[path = "daemon/latency.rs"]
+mod latency;
 #[path = "daemon/leaks.rs"]
 mod leaks;
 #[path = "daemon/loki.rs"]
