@@ -20,6 +20,8 @@ mod latency;
 mod leaks;
 #[path = "daemon/loki.rs"]
 mod loki;
+#[path = "daemon/memory.rs"]
+mod memory;
 #[path = "daemon/outage.rs"]
 mod outage;
 #[path = "daemon/real.rs"]

@@ -39,6 +39,8 @@ pub(crate) enum Act {
     StoreAndClose,
     /// The same, and the connection is reset.
     StoreAndReset,
+    /// Stored, and answered so much later.
+    Slow(Duration),
     /// Never answered.
     Hang,
     /// The same, and the body is not read.
@@ -306,6 +308,11 @@ impl FakeLoki {
                 self.push(&head, &body);
                 socket.set_zero_linger().expect("set");
                 Err(close())
+            }
+            Some(Act::Slow(wait)) => {
+                let (status, words) = self.push(&head, &body);
+                tokio::time::sleep(wait).await;
+                Ok(answer(status, &words))
             }
             Some(Act::Hang) => std::future::pending().await,
             Some(Act::Drip) => Ok(dripping()),
