@@ -284,3 +284,64 @@ fn ten_thousand_files() {
     watch.assert_bounded("10,000 files, a line in each");
     daemon.stop();
 }
+
+/// Chunks that fill a part of their slabs, of one tier after the other, while a sink of both tiers
+/// hangs: what waits for it must not use up the slabs that the others need.
+#[test]
+fn a_sink_that_hangs_leaves_room_to_read() {
+    let (well, sick) = (counting(), counting());
+    sick.fake.always(Act::Hang);
+    let config = config(&[("well", &well), ("sick", &sick)]);
+    let config = config.replacen("timeout: 2s", "timeout: 2s, batch: { max_age: 20ms }", 1);
+    let config =
+        config.replace("timeout: 2s, retry", "timeout: 2s, batch: { max_age: 60s }, retry");
+    let mut place = Place::with(&config);
+    let mut daemon = place.daemon(&[]);
+    daemon.admin();
+    let watch = Watch::over(&daemon);
+    let mut n_events = 0;
+    for n in 0..140 {
+        let mut text = String::new();
+        while text.len() < 140 << 10 {
+            match n % 2 {
+                0 => text.push_str(&prediction(&format!("p-{n_events}"))),
+                _ => {
+                    text.push_str(&format!("plain text of line {n_events}, {}", "long ".repeat(50)))
+                }
+            }
+            text.push('\n');
+            n_events += 1;
+        }
+        place.append("model.log", &text);
+        until("the well sink has it", || well.fake.count().entries == n_events);
+    }
+    watch.assert_bounded("chunks that wait for a sink that hangs");
+    daemon.metrics().assert_balanced();
+    sick.fake.recover();
+    until("the other sink has all", || sick.fake.count().entries == n_events);
+    watch.assert_bounded("chunks delivered");
+    daemon.stop();
+}
+
+/// The largest batches that the config allows, many at once, for sinks that are dead.
+#[test]
+fn large_batches_for_dead_sinks() {
+    let loki = counting();
+    loki.fake.always(Act::Hang);
+    let config = config(&[("loki", &loki)]).replace(
+        "timeout: 2s",
+        "timeout: 2s, concurrency: 16, batch: { max_bytes: 8MiB, max_age: 60s }",
+    );
+    let mut place = Place::with(&config);
+    let mut daemon = place.daemon(&[]);
+    daemon.admin();
+    let watch = Watch::over(&daemon);
+    let n_events = append(&place, 0..400_000);
+    wait_for(&daemon, "events_total", "loki", n_events);
+    watch.assert_bounded("large batches for dead sinks");
+    loki.fake.recover();
+    wait_for(&daemon, "delivered_events_total", "loki", n_events);
+    watch.assert_bounded("large batches, delivered");
+    assert_eq!(loki.fake.count().entries, n_events.iter().sum::<u64>());
+    daemon.stop();
+}
