@@ -293,22 +293,23 @@ fn a_sink_that_hangs_leaves_room_to_read() {
     sick.fake.always(Act::Hang);
     let config = config(&[("well", &well), ("sick", &sick)]);
     let config = config.replacen("timeout: 2s", "timeout: 2s, batch: { max_age: 20ms }", 1);
-    let config =
-        config.replace("timeout: 2s, retry", "timeout: 2s, batch: { max_age: 60s }, retry");
+    let config = config.replace(
+        "timeout: 2s, retry",
+        "timeout: 2s, concurrency: 16, batch: { max_age: 20s }, retry",
+    );
     let mut place = Place::with(&config);
     let mut daemon = place.daemon(&[]);
     daemon.admin();
     let watch = Watch::over(&daemon);
     let mut n_events = 0;
-    for n in 0..140 {
+    for n in 0..200 {
         let mut text = String::new();
         while text.len() < 140 << 10 {
-            match n % 2 {
-                0 => text.push_str(&prediction(&format!("p-{n_events}"))),
-                _ => {
-                    text.push_str(&format!("plain text of line {n_events}, {}", "long ".repeat(50)))
-                }
-            }
+            let line = match n % 2 {
+                0 => prediction(&format!("p-{n_events}")),
+                _ => format!("plain text of line {n_events}, {}", "long ".repeat(50)),
+            };
+            text.push_str(&line);
             text.push('\n');
             n_events += 1;
         }
@@ -336,7 +337,7 @@ fn large_batches_for_dead_sinks() {
     let mut daemon = place.daemon(&[]);
     daemon.admin();
     let watch = Watch::over(&daemon);
-    let n_events = append(&place, 0..400_000);
+    let n_events = append(&place, 0..300_000);
     wait_for(&daemon, "events_total", "loki", n_events);
     watch.assert_bounded("large batches for dead sinks");
     loki.fake.recover();
