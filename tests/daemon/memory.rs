@@ -279,9 +279,26 @@ fn ten_thousand_files() {
     until("the next line", || loki.fake.count().entries == N as u64 + 1);
     println!("a line appended to one arrives in {:?}", begun.elapsed());
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let begun = Instant::now();
     (0..N).for_each(|n| place.append(&name(n), "a line in each\n"));
     wait_for(&daemon, "delivered_events_total", "loki", [2 * N as u64 + 1, 0]);
+    println!("a line in each in {:.1} s", begun.elapsed().as_secs_f64());
     watch.assert_bounded("10,000 files, a line in each");
+    drop(watch);
+    let begun = Instant::now();
+    daemon.stop();
+    println!("stopped in {:.1} s", begun.elapsed().as_secs_f64());
+    // Nothing is read again.
+    place.append(&name(1234), "after the restart\n");
+    let begun = Instant::now();
+    let mut daemon = place.daemon(&[]);
+    daemon.admin();
+    let watch = Watch::over(&daemon);
+    until("the line after the restart", || loki.fake.count().entries == 2 * N as u64 + 2);
+    println!("started again and delivered in {:.1} s", begun.elapsed().as_secs_f64());
+    watch.assert_bounded("10,000 files, started again");
+    let received = daemon.metrics().get("sidewake_source_received_events_total{source=\"logs\"}");
+    assert_eq!(received, 1.0);
     daemon.stop();
 }
 
@@ -295,7 +312,7 @@ fn a_sink_that_hangs_leaves_room_to_read() {
     let config = config.replacen("timeout: 2s", "timeout: 2s, batch: { max_age: 20ms }", 1);
     let config = config.replace(
         "timeout: 2s, retry",
-        "timeout: 2s, concurrency: 16, batch: { max_age: 20s }, retry",
+        "timeout: 2s, concurrency: 16, batch: { max_age: 5s }, retry",
     );
     let mut place = Place::with(&config);
     let mut daemon = place.daemon(&[]);
@@ -331,7 +348,7 @@ fn large_batches_for_dead_sinks() {
     loki.fake.always(Act::Hang);
     let config = config(&[("loki", &loki)]).replace(
         "timeout: 2s",
-        "timeout: 2s, concurrency: 16, batch: { max_bytes: 8MiB, max_age: 60s }",
+        "timeout: 2s, concurrency: 16, batch: { max_bytes: 8MiB, max_age: 5s }",
     );
     let mut place = Place::with(&config);
     let mut daemon = place.daemon(&[]);
