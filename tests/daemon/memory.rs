@@ -363,3 +363,24 @@ fn large_batches_for_dead_sinks() {
     assert_eq!(loki.fake.count().entries, n_events.iter().sum::<u64>());
     daemon.stop();
 }
+
+/// The local store, whose files are gathered in memory before they are written. With one arena of
+/// the allocator, as the service unit in `deploy/systemd` has it: with glibc's default each thread
+/// that gathered for a file keeps its room, and the budget does not hold.
+#[test]
+fn the_local_store() {
+    let config = "sources: { logs: { type: file, include: [\"@/model.log\"] } }\n\
+                  sinks: { store: { type: files, path: \"@/store\", batch: { max_age: 5s } } }\n\
+                  memory: { limit: 32MiB }\n\
+                  spool: { type: disk, path: \"@/spool\", max: 2GiB }\n";
+    let mut place = Place::with(config);
+    let mut daemon = place.run(&["run", "--config", "sidewake.yaml"], |command| {
+        command.env("MALLOC_ARENA_MAX", "1");
+    });
+    daemon.admin();
+    let watch = Watch::over(&daemon);
+    let n_events = append(&place, 0..200_000 * scale());
+    wait_for(&daemon, "delivered_events_total", "store", n_events);
+    watch.assert_bounded("the local store");
+    daemon.stop();
+}
