@@ -9,6 +9,7 @@
 //! One runtime thread for everything asynchronous, one thread per source, two for the spool: a
 //! sidecar gets a fraction of a core, and more threads cost memory and context switches.
 
+mod allocator;
 mod build;
 mod change;
 mod collector;
@@ -98,6 +99,7 @@ pub enum DaemonError {
 /// # Errors
 /// [`DaemonError`] when it cannot start.
 pub fn run(config: Config, options: RunOptions) -> Result<i32, DaemonError> {
+    allocator::use_one_arena();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         // Reading a lagging cursor's segments, and files' syncs.

@@ -8,16 +8,22 @@ mod admin;
 mod disks;
 #[path = "daemon/exec.rs"]
 mod exec;
+#[path = "daemon/faults.rs"]
+mod faults;
 #[path = "daemon/files.rs"]
 mod files;
 #[path = "daemon/http.rs"]
 mod http;
 #[path = "daemon/kills.rs"]
 mod kills;
+#[path = "daemon/latency.rs"]
+mod latency;
 #[path = "daemon/leaks.rs"]
 mod leaks;
 #[path = "daemon/loki.rs"]
 mod loki;
+#[path = "daemon/memory.rs"]
+mod memory;
 #[path = "daemon/notify.rs"]
 mod notify;
 #[path = "daemon/outage.rs"]

@@ -169,6 +169,36 @@ async fn acknowledged_in_order() {
     assert_eq!(rig.finish().await.1.delivered.get(), 4);
 }
 
+/// What bodies in flight hold has a bound; when one lands, the next is read.
+#[tokio::test(start_paused = true)]
+async fn reading_rests_while_bodies_hold_too_much() {
+    let frame = |n| frame_of(n, &["a line"], |_, _| {});
+    let held_bytes = frame(0).batch.memory() * 5 / 2;
+    let batch_age = Duration::ZERO;
+    let options = Options { held_bytes, batch_age, concurrency: 16, ..Options::default() };
+    let slow = Reply::Slow(Duration::from_secs(10), 200);
+    let rig = Rig::start(options, vec![slow; 9], false);
+    (0..9).for_each(|n| rig.log.append(frame(n)));
+    for round in 1..=3 {
+        pass(Duration::from_secs(9)).await;
+        assert_eq!(rig.destination.received().len(), round * 3);
+        pass(Duration::from_secs(1)).await;
+    }
+    rig.log.acked_to(9).await;
+    assert_eq!(rig.finish().await.1.delivered.get(), 9);
+}
+
+/// A body that alone holds too much goes, whatever its age: nothing else would be given back.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_holds_too_much_goes() {
+    let options = Options { held_bytes: 1, ..Options::default() };
+    let rig = Rig::start(options, vec![], false);
+    (0..3).for_each(|n| rig.append(n, &["a"]));
+    rig.log.acked_to(3).await;
+    assert_eq!((Instant::now() - rig.begun).as_millis(), 0);
+    assert_eq!(rig.finish().await.0, ["a\n"; 3]);
+}
+
 /// Halved until it fits; what does not fit alone is buried, and nothing else is lost or repeated.
 #[tokio::test(start_paused = true)]
 async fn split_by_halves() {

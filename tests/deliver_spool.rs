@@ -3,6 +3,7 @@
 
 mod support {
     pub(crate) mod batches;
+    #[allow(dead_code, reason = "shared with the tests of the daemon, which use more of it")]
     pub(crate) mod fake_loki;
     pub(crate) mod logproto;
 }

@@ -120,7 +120,7 @@ pub(super) fn connect(config: &Config, prepared: &Prepared) -> Result<Route, Dae
         route: format!("{}-{}", prepared.tier, prepared.sink),
         ..TransportOptions::default()
     };
-    let (sink, options): (Arc<dyn Sink>, Options) = match sink_config {
+    let (sink, mut options): (Arc<dyn Sink>, Options) = match sink_config {
         config::sinks::Sink::Loki(loki) => {
             transport_options.ca_file = loki.tls.ca_file.clone();
             transport_options.proxy = loki.proxy.as_ref().map(|proxy| proxy.as_str().to_owned());
@@ -140,6 +140,7 @@ pub(super) fn connect(config: &Config, prepared: &Prepared) -> Result<Route, Dae
             )
         }
     };
+    options.held_bytes = held_bytes(config);
     let client = transport::connect(&sink.transport(), &transport_options)
         .map_err(|source| DaemonError::Sink { sink: prepared.sink.clone(), source })?;
     let dead_letters = match &config.spool.path {
@@ -159,6 +160,18 @@ pub(super) fn connect(config: &Config, prepared: &Prepared) -> Result<Route, Dae
         counters: Arc::clone(&prepared.counters),
         status: Arc::clone(&prepared.status),
     })
+}
+
+/// What the bodies of one route may hold: half of the memory budget over all routes that hold any.
+/// The other half is for what comes in, so that no sink that hangs holds up a source.
+fn held_bytes(config: &Config) -> usize {
+    let is_file = |sink: &str| {
+        let named = config.sinks.iter().find(|(name, _)| name == sink);
+        matches!(named, Some((_, config::sinks::Sink::Files(_))))
+    };
+    let routes = config.tiers.iter().flat_map(|tier| &tier.routes);
+    let n_routes = routes.filter(|route| !is_file(&route.sink)).count();
+    config.memory_limit.0 as usize / 2 / n_routes.max(1)
 }
 
 fn loki_sink(loki: &config::sinks::Loki, tier: &Tier) -> loki::Loki {
@@ -194,6 +207,7 @@ fn loki_options(loki: &config::sinks::Loki) -> Options {
         concurrency: loki.concurrency.get(),
         retry: Retry { initial: loki.retry.initial.0, max: loki.retry.max.0, ..Retry::default() },
         rate_limit: loki.rate.events_per_second.map(by_events).or(bytes_rate.map(by_bytes)),
+        ..Options::default()
     }
 }
 

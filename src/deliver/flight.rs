@@ -69,7 +69,7 @@ enum End {
 
 impl Crew {
     pub(super) async fn fly(self: Arc<Self>, load: Load, mut drain: Drain) -> Landing {
-        let Load { encoder, pieces, letters, n_events, range, now_ns, .. } = load;
+        let Load { encoder, pieces, letters, n_events, range, now_ns, held: _held, .. } = load;
         let mut tally = Tally::default();
         let mut parts = VecDeque::from([Part { encoder, pieces, n_events }]);
         while let Some(part) = parts.pop_front() {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::held::{Held, Share};
 use super::letters::{Letter, Sender};
 use crate::protect::protected::Protected;
-use crate::sinks::{Encoder, LogRange, Sink};
+use crate::sinks::{Encoder, LogRange, Refused, Sink};
 
 /// Bytes that a record costs beside its line, roughly: metadata and framing in every format so far.
 const RECORD_OVERHEAD: usize = 96;
@@ -64,10 +65,18 @@ pub(super) struct Load {
     pub(super) ack_to: Option<u64>,
     pub(super) oldest_ns: i64,
     pub(super) begun_at: Instant,
+    /// What it keeps in memory, until it has landed.
+    pub(super) held: Held,
 }
 
 impl Load {
-    pub(super) fn begin(sink: &dyn Sink, from: u64, oldest_ns: i64, now_ns: i64) -> Self {
+    pub(super) fn begin(
+        sink: &dyn Sink,
+        share: &Share,
+        from: u64,
+        oldest_ns: i64,
+        now_ns: i64,
+    ) -> Self {
         Self {
             encoder: sink.encoder(now_ns),
             pieces: Vec::new(),
@@ -78,30 +87,37 @@ impl Load {
             ack_to: None,
             oldest_ns,
             begun_at: Instant::now(),
+            held: share.begin(),
         }
     }
 
     /// Encodes `piece`. What is refused becomes a letter; what is taken is kept if it `is_held`.
     pub(super) fn push(&mut self, piece: Piece, is_held: bool, sender: &Sender) {
+        let (before, memory) = (self.len(), piece.batch.memory());
         let refused = self.encoder.push(&piece.batch, piece.events.clone());
         self.n_events += piece.events.len() - refused.len();
-        if refused.is_empty() {
-            if is_held {
-                self.pieces.push(piece);
-            }
+        self.bury(&piece, &refused, sender);
+        if !is_held {
             return;
         }
+        self.held.grow(memory + self.len().saturating_sub(before));
+        if refused.is_empty() {
+            self.pieces.push(piece);
+        } else {
+            let mut indices: Vec<usize> = refused.iter().map(|one| one.event).collect();
+            indices.sort_unstable();
+            self.pieces.extend(without(&piece, &indices));
+        }
+    }
+
+    /// A letter for each reason.
+    fn bury(&mut self, piece: &Piece, refused: &[Refused], sender: &Sender) {
         let mut reasons: Vec<&'static str> = refused.iter().map(|one| one.reason).collect();
         reasons.sort_unstable();
         reasons.dedup();
         for reason in reasons {
             let events = refused.iter().filter(|one| one.reason == reason).map(|one| one.event);
             self.letters.extend(sender.letter(&piece.batch, events, reason, None));
-        }
-        if is_held {
-            let mut indices: Vec<usize> = refused.iter().map(|one| one.event).collect();
-            indices.sort_unstable();
-            self.pieces.extend(without(&piece, &indices));
         }
     }
 

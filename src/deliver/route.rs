@@ -15,6 +15,7 @@ use super::drain::Drain;
 use super::flight::{Crew, Landing};
 use super::frames::{Frame, Frames};
 use super::gate::Gate;
+use super::held::Share;
 use super::letters::Sender;
 use super::limit::Limiter;
 use super::load::{Load, Piece};
@@ -36,6 +37,8 @@ pub(super) struct Loop<F> {
     /// Pieces of a frame larger than a body: each is its own body, encoded when its turn comes.
     cut: VecDeque<CutPiece>,
     acks: Acks,
+    /// What all bodies keep in memory.
+    share: Share,
     flights: JoinSet<(u64, Landing)>,
     /// A file's range that must be encoded again as it was.
     replay: Option<Replay>,
@@ -95,6 +98,7 @@ impl<F: Frames> Loop<F> {
             ready: VecDeque::new(),
             cut: VecDeque::new(),
             acks: Acks::default(),
+            share: Share::default(),
             flights: JoinSet::new(),
             replay: None,
             resume_at: None,
@@ -137,8 +141,10 @@ impl<F: Frames> Loop<F> {
     }
 
     async fn next_event(&mut self) -> Event {
-        let may_read =
-            !self.ended && self.ready.is_empty() && self.cut.is_empty() && self.resume_at.is_none();
+        // With nothing in flight nothing would ever be given back.
+        let has_room = self.flights.is_empty() || self.share.bytes() < self.options.held_bytes;
+        let has_none_ready = self.ready.is_empty() && self.cut.is_empty();
+        let may_read = !self.ended && has_none_ready && has_room && self.resume_at.is_none();
         let deadline = self.drain.deadline();
         if deadline.is_some() && may_read {
             if let Some(frame) = self.frames.try_next() {
@@ -184,8 +190,10 @@ impl<F: Frames> Loop<F> {
             }
         }
         let is_replayed = self.replay.is_some_and(|replay| range.to >= replay.until);
-        let is_full = self.replay.is_none()
-            && self.open.as_ref().is_some_and(|open| open.len() >= self.options.batch_bytes);
+        let is_heavy = self.flights.is_empty() && self.share.bytes() >= self.options.held_bytes;
+        let is_long = |open: &Load| open.len() >= self.options.batch_bytes;
+        let is_full =
+            self.replay.is_none() && (is_heavy || self.open.as_ref().is_some_and(is_long));
         if is_replayed || is_full {
             self.close();
         }
@@ -235,7 +243,8 @@ impl<F: Frames> Loop<F> {
     }
 
     fn begin(&self, range: LogRange, piece: &Piece) -> Load {
-        Load::begin(&*self.crew.sink, range.from, piece.batch.observed_ns, wall_clock_ns())
+        let observed_ns = piece.batch.observed_ns;
+        Load::begin(&*self.crew.sink, &self.share, range.from, observed_ns, wall_clock_ns())
     }
 
     /// A frame without events: its position is acknowledged in its turn.

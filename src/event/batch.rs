@@ -41,6 +41,12 @@ impl Batch {
         self.table.is_empty()
     }
 
+    /// Bytes of the buffers that it keeps alive, used or not.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.slab.padded().len() + self.table.capacity() * size_of::<Record>()
+    }
+
     /// A view of each event.
     pub fn events(&self) -> impl ExactSizeIterator<Item = Event<'_>> {
         self.table.iter().map(|record| Event {

@@ -5,7 +5,6 @@
 //! wanted them reads them back.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use super::reader::Stored;
 
@@ -24,7 +23,7 @@ impl Tail {
 
     /// Takes the newest frame.
     pub(super) fn push(&mut self, stored: Stored) {
-        let cost = cost(&stored.batch);
+        let cost = stored.batch.memory();
         self.bytes += cost;
         self.entries.push_back((stored, cost));
         while self.bytes > self.bytes_max {
@@ -68,13 +67,10 @@ impl Tail {
     }
 }
 
-/// Bytes that a batch keeps alive.
-pub(super) fn cost(batch: &Arc<crate::protect::protected::Protected>) -> usize {
-    batch.slab.padded().len() + batch.table.capacity() * size_of::<crate::event::record::Record>()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::event::log_range::LogRange;
     use crate::spool::testing::batch_of;
@@ -86,7 +82,7 @@ mod tests {
 
     #[test]
     fn finds_only_what_comes_next_and_stays_in_bounds() {
-        let one = cost(&stored(0, 0, 1).batch);
+        let one = stored(0, 0, 1).batch.memory();
         let mut tail = Tail::new(one * 2);
         tail.push(stored(0, 10, 20));
         tail.push(stored(20, 30, 40));

@@ -20,7 +20,7 @@ use super::reader::Stored;
 use super::route::{Route, signed};
 use super::segment::Segment;
 use super::sources::Sources;
-use super::tail::{Tail, cost};
+use super::tail::Tail;
 use super::ticket::Answer;
 
 /// A batch on its way into the log.
@@ -270,7 +270,7 @@ impl Tier {
             return 0;
         }
         let batch = Arc::new(batch);
-        let cost = cost(&batch);
+        let cost = batch.memory();
         state.pending_bytes += cost;
         state.n_undecided += n_events as u64;
         state.pending.push_back(Pending { batch, len, cost, is_sole, answer });

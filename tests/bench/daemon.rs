@@ -97,8 +97,6 @@ pub(crate) fn run(setup: Setup, folder: &Path, input: &Path, run: usize) -> Outc
     std::fs::write(&config, text).expect("the config");
     let child = Command::new(std::env::current_exe().expect("this binary"))
         .args([Path::new("--child"), &config, input])
-        // As deploy/systemd/sidewake.service has it, and as musl in the image is by nature.
-        .env("MALLOC_ARENA_MAX", "1")
         // Without a disk spool the source's state goes below the working directory.
         .current_dir(folder)
         .stdout(Stdio::piped())

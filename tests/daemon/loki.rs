@@ -7,7 +7,7 @@ use super::fake_loki::{FakeLoki, Stored};
 /// A fake Loki that serves until it is dropped.
 pub(crate) struct Loki {
     pub(crate) fake: FakeLoki,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
 }
 
 impl Loki {
@@ -15,7 +15,7 @@ impl Loki {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(1).enable_all().build().expect("a runtime");
         let fake = runtime.block_on(FakeLoki::start());
-        Self { fake, _runtime: runtime }
+        Self { fake, runtime }
     }
 
     /// The sink's section of a config, with short waits.
@@ -25,6 +25,15 @@ impl Loki {
              retry: {{ initial: 20ms, max: 200ms }} }}",
             self.fake.url()
         )
+    }
+
+    /// Refuses connections and breaks those that are open.
+    pub(crate) fn go_down(&self) {
+        self.runtime.block_on(self.fake.go_down());
+    }
+
+    pub(crate) fn come_up(&self) {
+        self.runtime.block_on(self.fake.come_up());
     }
 
     pub(crate) fn n_stored(&self) -> usize {
@@ -42,6 +51,13 @@ impl Loki {
         let stored = self.fake.stored();
         let repeated: Vec<&Stored> = stored.iter().filter(|entry| entry.n_times > 1).collect();
         assert!(repeated.is_empty(), "came again: {repeated:?}");
+        self.assert_in_order(expected);
+    }
+
+    /// The same, and what came again was the very same entry, which Loki recognises.
+    #[track_caller]
+    pub(crate) fn assert_in_order(&self, expected: &[String]) {
+        let stored = self.fake.stored();
         let lines: Vec<&str> = stored.iter().map(|entry| entry.line.as_str()).collect();
         let first = lines.iter().zip(expected).position(|(line, wanted)| *line != wanted.as_str());
         if let Some(at) = first {

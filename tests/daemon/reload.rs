@@ -183,7 +183,7 @@ fn nothing_is_lost_by_random_reloads() {
     for _ in 0..n_reloads {
         place.configure(&random_config(&mut random, &loki, &other));
         reload(&daemon, "ok");
-        daemon.metrics_when("the counters add up", is_balanced);
+        daemon.metrics_when("the counters add up", Metrics::is_balanced);
         if random.below(12) == 0 {
             daemon.stop();
             daemon = place.daemon(&["--no-watch-config"]);
@@ -194,22 +194,12 @@ fn nothing_is_lost_by_random_reloads() {
     writer.join().expect("the writer");
     let all = lines(0..n_written.load(SeqCst));
     until("all lines", || loki.n_stored() >= all.len());
-    daemon.metrics_when("the counters add up", is_balanced);
+    daemon.metrics_when("the counters add up", Metrics::is_balanced);
     daemon.stop();
     let times = loki.times();
     let wrong: Vec<&String> = all.iter().filter(|line| times.get(*line) != Some(&1)).collect();
     assert!(wrong.is_empty(), "{} lines not once: {:?}", wrong.len(), wrong.first());
     assert_eq!(times.len(), all.len());
-}
-
-/// The parts are read one after the other while events move, so that a quiet moment is waited for.
-fn is_balanced(metrics: &Metrics) -> bool {
-    metrics.routes().iter().all(|(tier, sink)| {
-        let of = |name| metrics.route(name, tier, sink);
-        let out = of("delivered_events_total") + of("sampled_out_events_total");
-        let kept = of("dead_letter_events_total") + of("spooled_events");
-        of("events_total") == out + kept + metrics.dropped(tier, sink)
-    })
 }
 
 fn random_config(random: &mut Random, loki: &Loki, other: &Loki) -> String {

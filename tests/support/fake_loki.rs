@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
@@ -18,8 +18,11 @@ use hyper_util::rt::TokioIo;
 use prost::Message;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use tokio::net::TcpListener;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
+use tokio_stream::wrappers::IntervalStream;
 
 use super::logproto::{Entry, PushRequest, Stream};
 
@@ -34,10 +37,35 @@ pub(crate) enum Act {
     CloseBeforeBody,
     /// Stored, then the connection closes: an unknown outcome.
     StoreAndClose,
+    /// The same, and the connection is reset.
+    StoreAndReset,
+    /// Stored, and answered so much later.
+    Slow(Duration),
     /// Never answered.
     Hang,
+    /// The same, and the body is not read.
+    NeverRead,
     /// The answer's body never ends.
     Drip,
+    /// The same, a byte at a time for ever. Nothing is stored.
+    Loris(u16),
+    /// The answer's body never ends and comes as fast as it is read. Nothing is stored.
+    Flood(u16),
+    /// Answered with a `Retry-After` that is a date, so many seconds from then.
+    LaterAt(u16, u64),
+    /// Sent to another address.
+    Redirect(u16, String),
+}
+
+/// How a connection is treated that comes now, before any request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// As HTTP wants it.
+    Well,
+    /// Taken, and never read.
+    Deaf,
+    /// An answer whose head comes a byte at a time for ever.
+    DrippingHead,
 }
 
 /// What Loki would keep of one entry.
@@ -65,17 +93,33 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 struct State {
     acts: VecDeque<Act>,
+    /// What is done when nothing else is said.
+    habit: Option<Act>,
     stored: Vec<Stored>,
     /// Where entries of a time and line are in `stored`.
     places: HashMap<(i64, String), Vec<usize>>,
     headers: Vec<HeaderMap>,
+    came_at: Vec<Instant>,
     limits: Limits,
+    manner: Manner,
+    n_connections: usize,
+    /// Set where entries are only counted: too many to be kept and compared.
+    count: Option<Count>,
+}
+
+/// What came, where it is only counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) entries: u64,
+    pub(crate) line_bytes: u64,
 }
 
 #[derive(Clone)]
 pub(crate) struct FakeLoki {
     state: Arc<Mutex<State>>,
     address: SocketAddr,
+    /// Who listens, and its connections; none while it is down.
+    listening: Arc<Mutex<Option<JoinSet<()>>>>,
 }
 
 type Answer = Response<BoxBody<Bytes, std::io::Error>>;
@@ -84,31 +128,94 @@ type Closed = std::io::Error;
 
 impl FakeLoki {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
         let limits = Limits {
             max_age_ns: 7 * 86_400_000_000_000,
             max_line_bytes: 256 << 10,
             rate_bytes: 4 << 20,
             max_body_bytes: 100 << 20,
         };
-        let (acts, stored, headers) = Default::default();
-        let state =
-            Arc::new(Mutex::new(State { acts, stored, places: HashMap::new(), headers, limits }));
-        let loki = Self { state, address };
-        let serving = loki.clone();
-        tokio::spawn(async move {
+        let (acts, stored, headers, came_at) = Default::default();
+        let (habit, manner, n_connections, count) = (None, Manner::Well, 0, None);
+        let state = State {
+            acts,
+            habit,
+            stored,
+            places: HashMap::new(),
+            headers,
+            came_at,
+            limits,
+            manner,
+            n_connections,
+            count,
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let (state, listening) = (Arc::new(Mutex::new(state)), Arc::default());
+        let loki = Self { state, address, listening };
+        loki.listen(listener);
+        loki
+    }
+
+    fn listen(&self, listener: TcpListener) {
+        let (loki, mut tasks) = (self.clone(), JoinSet::new());
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
             while let Ok((connection, _)) = listener.accept().await {
-                let loki = serving.clone();
-                tokio::spawn(async move {
-                    let service = service_fn(|request| loki.serve(request));
-                    let http = hyper::server::conn::http1::Builder::new();
-                    // An error is a connection that was told to close.
-                    let _ = http.serve_connection(TokioIo::new(connection), service).await;
-                });
+                let loki = loki.clone();
+                connections.spawn(async move { loki.talk(connection).await });
+                while connections.try_join_next().is_some() {}
             }
         });
-        loki
+        *self.listening.lock().expect("unpoisoned") = Some(tasks);
+    }
+
+    async fn talk(&self, mut connection: TcpStream) {
+        let manner = {
+            let mut state = self.state();
+            state.n_connections += 1;
+            state.manner
+        };
+        match manner {
+            Manner::Well => {}
+            Manner::Deaf => std::future::pending().await,
+            Manner::DrippingHead => {
+                let begin = b"HTTP/1.1 204 No Content\r\nX-Long: ".iter();
+                for byte in begin.chain(std::iter::repeat(&b'.')) {
+                    if connection.write_all(&[*byte]).await.is_err() {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+        let connection = connection.into_std().expect("a socket");
+        // What is set on one is set on both, and the socket closes with the last of them.
+        let other = TcpStream::from_std(connection.try_clone().expect("a socket")).expect("one");
+        let connection = TcpStream::from_std(connection).expect("a socket");
+        let service = service_fn(|request| self.serve(&other, request));
+        let http = hyper::server::conn::http1::Builder::new();
+        // An error is a connection that was told to close.
+        let _ = http.serve_connection(TokioIo::new(connection), service).await;
+    }
+
+    /// Refuses connections and breaks those that are open.
+    pub(crate) async fn go_down(&self) {
+        let tasks = self.listening.lock().expect("unpoisoned").take();
+        if let Some(mut tasks) = tasks {
+            tasks.shutdown().await;
+        }
+    }
+
+    /// Listens again, at the same address.
+    pub(crate) async fn come_up(&self) {
+        let listener = loop {
+            match TcpListener::bind(self.address).await {
+                Ok(listener) => break listener,
+                // For a moment another process may have the port.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        };
+        self.listen(listener);
     }
 
     pub(crate) fn url(&self) -> String {
@@ -120,9 +227,16 @@ impl FakeLoki {
         self.state().acts.extend(acts);
     }
 
+    /// All requests are treated so, until it recovers.
+    pub(crate) fn always(&self, act: Act) {
+        self.state().habit = Some(act);
+    }
+
     /// Forgets what it was told to do.
     pub(crate) fn recover(&self) {
-        self.state().acts.clear();
+        let mut state = self.state();
+        state.acts.clear();
+        state.habit = None;
     }
 
     pub(crate) fn limit(&self, change: impl FnOnce(&mut Limits)) {
@@ -142,37 +256,89 @@ impl FakeLoki {
         self.state().headers.clone()
     }
 
+    /// How connections are treated from now on, beside those that are open.
+    pub(crate) fn receive(&self, manner: Manner) {
+        self.state().manner = manner;
+    }
+
+    pub(crate) fn n_connections(&self) -> usize {
+        self.state().n_connections
+    }
+
+    /// From now on counts entries and keeps none.
+    pub(crate) fn count_only(&self) {
+        self.state().count = Some(Count::default());
+    }
+
+    pub(crate) fn count(&self) -> Count {
+        self.state().count.expect("told to count")
+    }
+
+    /// When each request came.
+    pub(crate) fn came_at(&self) -> Vec<Instant> {
+        self.state().came_at.clone()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().expect("unpoisoned")
     }
 
-    async fn serve(&self, request: Request<Incoming>) -> Result<Answer, Closed> {
+    async fn serve(
+        &self,
+        socket: &TcpStream,
+        request: Request<Incoming>,
+    ) -> Result<Answer, Closed> {
         let close = || std::io::Error::other("told to close");
         let act = {
             let mut state = self.state();
             state.headers.push(request.headers().clone());
-            state.acts.pop_front()
+            state.came_at.push(Instant::now());
+            state.acts.pop_front().or_else(|| state.habit.clone())
         };
-        if matches!(act, Some(Act::CloseBeforeBody)) {
-            return Err(close());
+        match act {
+            Some(Act::CloseBeforeBody) => return Err(close()),
+            Some(Act::NeverRead) => std::future::pending().await,
+            _ => {}
         }
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| close())?.to_bytes();
+        let with = |mut response: Answer, name: &'static str, value: &str| {
+            response.headers_mut().insert(name, value.parse().expect("a header"));
+            response
+        };
         match act {
             Some(Act::Answer(status, words)) => Ok(answer(status, words)),
             Some(Act::Later(status, after)) => {
-                let mut response = answer(status, "later");
-                let after = after.parse().expect("a header");
-                response.headers_mut().insert("retry-after", after);
-                Ok(response)
+                Ok(with(answer(status, "later"), "retry-after", &after))
             }
+            Some(Act::LaterAt(status, seconds)) => {
+                let at = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(seconds));
+                Ok(with(answer(status, "later"), "retry-after", &at))
+            }
+            Some(Act::Redirect(status, to)) => Ok(with(answer(status, "moved"), "location", &to)),
             Some(Act::StoreAndClose) => {
                 self.push(&head, &body);
                 Err(close())
             }
+            Some(Act::StoreAndReset) => {
+                self.push(&head, &body);
+                socket.set_zero_linger().expect("set");
+                Err(close())
+            }
+            Some(Act::Slow(wait)) => {
+                let (status, words) = self.push(&head, &body);
+                tokio::time::sleep(wait).await;
+                Ok(answer(status, &words))
+            }
             Some(Act::Hang) => std::future::pending().await,
             Some(Act::Drip) => Ok(dripping()),
-            Some(Act::CloseBeforeBody) | None => {
+            Some(Act::Loris(status)) => {
+                Ok(unending(status, Bytes::from_static(b"."), Duration::from_millis(20)))
+            }
+            Some(Act::Flood(status)) => {
+                Ok(unending(status, Bytes::from(vec![b'!'; 64 << 10]), Duration::from_millis(1)))
+            }
+            Some(Act::CloseBeforeBody | Act::NeverRead) | None => {
                 let (status, words) = self.push(&head, &body);
                 Ok(answer(status, &words))
             }
@@ -285,6 +451,11 @@ impl State {
         let metadata: BTreeMap<_, _> =
             pairs.map(|pair| (pair.name.clone(), pair.value.clone())).collect();
         assert_eq!(metadata.len(), entry.structured_metadata.len(), "a name twice");
+        if let Some(count) = &mut self.count {
+            count.entries += 1;
+            count.line_bytes += entry.line.len() as u64;
+            return;
+        }
         let stored = Stored { labels, ts_ns, line: entry.line.clone(), metadata, n_times: 1 };
         let same = |kept: &Stored| kept.labels == stored.labels && kept.metadata == stored.metadata;
         let places = self.places.entry((ts_ns, stored.line.clone())).or_default();
@@ -358,8 +529,17 @@ fn answer(status: u16, words: &str) -> Answer {
     Response::builder().status(status).body(body).expect("a response")
 }
 
+/// A body of one byte that does not end.
 fn dripping() -> Answer {
     let first = tokio_stream::once(Ok(Frame::data(Bytes::from_static(b"."))));
     let body = BodyExt::boxed(StreamBody::new(first.chain(tokio_stream::pending())));
     Response::builder().status(500).body(body).expect("a response")
+}
+
+/// A body of `part` again and again.
+fn unending(status: u16, part: Bytes, every: Duration) -> Answer {
+    let ticks = IntervalStream::new(tokio::time::interval(every));
+    let parts = ticks.map(move |_| Ok(Frame::data(part.clone())));
+    let body = BodyExt::boxed(StreamBody::new(parts));
+    Response::builder().status(status).body(body).expect("a response")
 }
