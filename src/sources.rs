@@ -62,6 +62,10 @@ pub trait Intake: Send {
     /// asks again a little later. A source that cannot wait always gets one.
     fn slab(&mut self, can_wait: bool) -> Option<Slab>;
 
+    /// All there is was read and pushed: the source rests until more comes. What it pushed need not
+    /// wait for what it might push next.
+    fn rest(&mut self) {}
+
     /// The stream will never be read again: its position need not be kept.
     fn forget(&mut self, _source_key: u64) {}
 }

@@ -48,7 +48,7 @@ pub(super) struct Collector {
     positions: Positions,
     /// Whether the source can be read again, so that positions in it mean something.
     can_reread: bool,
-    /// Held while the source runs, so that syncs gather what it appends (10 ms, 1 MiB).
+    /// Held while the source is busy, so that syncs gather what it appends (10 ms, 1 MiB).
     writer: Option<WriterGuard>,
     /// The last append of each tier.
     tickets: Vec<Option<Ticket>>,
@@ -165,6 +165,10 @@ impl Intake for Collector {
             }
         }
         Ok(())
+    }
+
+    fn rest(&mut self) {
+        self.writer = None;
     }
 
     fn held_to(&self, source_key: u64) -> Option<u64> {

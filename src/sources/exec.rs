@@ -171,6 +171,9 @@ impl Watch<'_> {
         for (pipe, is_ready) in self.pipes.iter_mut().zip(ready) {
             pipe.turn(is_ready, intake)?;
         }
+        if self.pipes.iter().all(Pipe::is_idle) {
+            intake.rest();
+        }
         if ready[3] {
             self.stage = stop.stage();
             self.stop_child();

@@ -116,6 +116,9 @@ impl Source for Files {
             let resting = rests_until.filter(|at| *at > now);
             let next = [tail.next_due(), Some(rescan_at), resting].into_iter().flatten().min();
             let timeout = next.map(|at| at.saturating_duration_since(Instant::now()));
+            if tail.next_due().is_none_or(|at| at > now) {
+                tail.intake.rest();
+            }
             let changed = resting.is_none().then(|| tail.watcher.fd());
             let fds = [Some(stop.woken_after(Stage::Running)), changed];
             let ready = wait_readable(&fds, timeout)?;

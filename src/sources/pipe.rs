@@ -137,6 +137,11 @@ impl Pipe {
         self.push_at.into_iter().chain(block).min()
     }
 
+    /// Whether nothing that was read waits to be handed on.
+    pub(super) fn is_idle(&self) -> bool {
+        self.push_at.is_none()
+    }
+
     /// Whether the stream has ended.
     pub(super) fn is_ended(&self) -> bool {
         self.is_ended
@@ -321,6 +326,9 @@ pub(super) fn run(
             break;
         }
         pipe.turn(ready[0], &mut *intake)?;
+        if pipe.is_idle() {
+            intake.rest();
+        }
     }
     intake.flush()?;
     Ok(Ended::default())

@@ -2,8 +2,8 @@
 //!
 //! # Why
 //! A sync costs the same for one batch and for a hundred (65 to 90 us of CPU), so it is put off
-//! until everybody who may still write waits for one; nobody is then kept waiting for company that
-//! cannot come. Wake-ups are edges: nothing here is "still true" while a disk is failing, so the
+//! until everybody who may still write waits for one, or has gone to rest; nothing is then kept
+//! waiting for company that cannot come. Wake-ups are edges: nothing here is "still true" while a disk is failing, so the
 //! thread cannot spin on it.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -25,6 +25,9 @@ struct State {
     n_writers: usize,
     n_waiting: usize,
     pending_bytes: usize,
+    /// Appends so far, and those of them that are known to be durable.
+    n_appended: u64,
+    n_synced: u64,
     nudged: bool,
     /// The writer will look again soon by itself: small appends need not wake it.
     armed: bool,
@@ -38,6 +41,8 @@ struct State {
 pub(super) struct Intake {
     /// Everybody who may still write waits.
     pub(super) all_wait: bool,
+    /// Appends before this look; see [`Signal::synced`].
+    pub(super) n_appended: u64,
     /// No append comes any more: write and sync without delay.
     pub(super) closing: bool,
     /// The spool goes away: a last try, then end.
@@ -46,7 +51,8 @@ pub(super) struct Intake {
 
 impl State {
     fn all_wait(&self) -> bool {
-        self.n_waiting > 0 && self.n_waiting >= self.n_writers
+        let is_wanted = self.n_waiting > 0 || self.n_appended > self.n_synced;
+        is_wanted && self.n_waiting >= self.n_writers
     }
 }
 
@@ -72,6 +78,7 @@ impl Signal {
     pub(super) fn appended(&self, bytes: usize) {
         let mut state = self.lock();
         state.pending_bytes += bytes;
+        state.n_appended += 1;
         if !state.armed || state.pending_bytes >= WRITE_BYTES || state.all_wait() {
             self.nudge_locked(state);
         }
@@ -82,7 +89,13 @@ impl Signal {
         let mut state = self.lock();
         state.nudged = false;
         state.pending_bytes = 0;
-        Intake { all_wait: state.all_wait(), closing: state.closing, stopping: state.stopping }
+        let State { n_appended, closing, stopping, .. } = *state;
+        Intake { all_wait: state.all_wait(), n_appended, closing, stopping }
+    }
+
+    /// The first `n_appended` appends are durable.
+    pub(super) fn synced(&self, n_appended: u64) {
+        self.lock().n_synced = n_appended;
     }
 
     /// Waits until nudged, or until `deadline`. `armed` says that a sync is due by then, so that
@@ -196,7 +209,18 @@ mod tests {
         assert!(!signal.take().all_wait);
         drop(first);
         // Nobody registered: who waits is enough.
-        let _waiting = Waiting::new(&signal);
+        let waiting = Waiting::new(&signal);
         assert!(signal.take().all_wait);
+        drop(waiting);
+        // Nor does what was appended wait, once nobody is left who could add to it.
+        let writer = WriterGuard::new(Arc::clone(&signal));
+        signal.appended(1);
+        assert!(!signal.take().all_wait);
+        drop(writer);
+        assert!(signal.lock().nudged);
+        let intake = signal.take();
+        assert!(intake.all_wait);
+        signal.synced(intake.n_appended);
+        assert!(!signal.take().all_wait);
     }
 }

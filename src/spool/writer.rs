@@ -83,7 +83,9 @@ impl Writer {
         let intake = self.signal.take();
         let last = intake.closing || intake.stopping;
         self.logs.iter_mut().for_each(|log| log.write_pending(now));
-        self.commit_if_due(now, intake.all_wait || last);
+        if self.commit_if_due(now, intake.all_wait || last) {
+            self.signal.synced(intake.n_appended);
+        }
         for log in &mut self.logs {
             if tidy(log, now, wall_ns) && log.tier.lock().stuck == Some(SpoolError::Full) {
                 // There is room now.
@@ -98,11 +100,12 @@ impl Writer {
         (self.next(now), intake)
     }
 
-    fn commit_if_due(&mut self, now: Instant, at_once: bool) {
+    /// Syncs if that is due; whether nothing is left unsynced.
+    fn commit_if_due(&mut self, now: Instant, at_once: bool) -> bool {
         let unsynced: u64 = self.logs.iter().map(Log::unsynced_bytes).sum();
         if unsynced == 0 {
             self.first_unsynced = None;
-            return;
+            return self.logs.iter().all(Log::is_drained);
         }
         let first = *self.first_unsynced.get_or_insert(now);
         let late = now.saturating_duration_since(first) >= self.sync_after;
@@ -110,6 +113,7 @@ impl Writer {
             self.logs.iter_mut().for_each(|log| log.commit_or_fail(now));
             self.first_unsynced = None;
         }
+        self.logs.iter().all(Log::is_drained)
     }
 
     /// All that was appended before the close is durable.

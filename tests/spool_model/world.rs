@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use sidewake::spool::disk::Disk;
 use sidewake::spool::{
     Backend, Cursor, Options, RouteOptions, Spool, SpoolError, TierId, TierOptions, WhenFull,
+    WriterGuard,
 };
 use sidewake::telemetry::DropReason;
 
@@ -49,6 +50,8 @@ pub(crate) struct World {
     /// The disk refused reads while the spool was opened: until the next start sources may be
     /// thought less far than they are.
     blind: bool,
+    /// Somebody who may still write: syncs wait for him, or for 10 ms.
+    writing: Option<WriterGuard>,
 }
 
 impl World {
@@ -73,6 +76,7 @@ impl World {
             n_flips: 0,
             flipped: Vec::new(),
             blind: false,
+            writing: None,
         };
         world.open();
         world
@@ -258,6 +262,7 @@ impl World {
     }
 
     fn append(&mut self, tier: usize) {
+        self.writing = (!self.rng.one_in(4)).then(|| self.spool().writer());
         let id = TierId(tier as u8);
         if self.flavour == Flavour::Blocks && self.spool().must_wait(id) {
             return;
@@ -447,7 +452,7 @@ impl World {
         }
         self.check_dropped();
         self.disk = if self.rng.one_in(3) { self.disk.kill() } else { self.disk.crash() };
-        self.spool = None;
+        (self.spool, self.writing) = (None, None);
         if self.flavour == Flavour::Rots {
             self.flip();
         }
