@@ -3,8 +3,8 @@
 //! # Why
 //! A sync costs the same for one batch and for a hundred (65 to 90 us of CPU), so it is put off
 //! until everybody who may still write waits for one, or has gone to rest; nothing is then kept
-//! waiting for company that cannot come. Wake-ups are edges: nothing here is "still true" while a disk is failing, so the
-//! thread cannot spin on it.
+//! waiting for company that cannot come. Wake-ups are edges: nothing here is "still true" while a
+//! disk is failing, so the thread cannot spin on it.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
