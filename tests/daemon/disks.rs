@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use super::fake_loki::Act;
-use super::files::{config, lines, text};
+use super::files::{Random, config, lines, text};
 use super::http::Metrics;
 use super::loki::Loki;
 use super::rig::{Daemon, Place, until};
@@ -37,6 +37,14 @@ fn sick_place(when_full: &str) -> (Loki, Place) {
     let place = Place::with(&config(&loki).replace("spool:", &tiers));
     std::fs::create_dir(place.path("spool")).expect("made");
     (loki, place)
+}
+
+/// Lines that packing does not make much smaller: 14 MB.
+fn noisy_lines() -> Vec<String> {
+    let mut random = Random::of(1);
+    let mut noise =
+        || (0..40).map(|_| format!("{:07x}", random.below(1 << 28))).collect::<String>();
+    lines(0..40_000).iter().map(|line| format!("{line} {}", noise())).collect()
 }
 
 /// What the process has used so far, in seconds.
@@ -88,6 +96,51 @@ fn a_full_disk_is_survived() {
         }
         assert_eq!(daemon.get("/readyz").0, 200);
         daemon.stop();
+    }
+}
+
+/// A share of the spool that is used up while the sink is dead: a route that blocks makes the file
+/// wait and loses nothing, one that drops the oldest keeps the newest and counts the others.
+#[test]
+fn a_full_share_does_what_the_route_says() {
+    for when_full in ["block", "drop_oldest"] {
+        let (loki, mut place) = sick_place(when_full);
+        let config = std::fs::read_to_string(place.path("sidewake.yaml")).expect("read");
+        std::fs::write(
+            place.path("sidewake.yaml"),
+            config.replace(
+                "type: disk,",
+                "type: disk, max: 64MiB, shares: { application_logs: 5% },",
+            ),
+        )
+        .expect("written");
+        let mut daemon = place.daemon(&[]);
+        let all = noisy_lines();
+        place.append("model.log", &text(&all));
+        if when_full == "block" {
+            let writable = format!("sidewake_spool_writable{{tier=\"{TIER}\"}}");
+            daemon.metrics_when("the share is full", |metrics| metrics.get(&writable) == 0.0);
+            // Readiness follows no sink.
+            assert_eq!(daemon.get("/readyz").0, 200);
+        } else {
+            daemon.metrics_when("all is read", |metrics| {
+                metrics.route("events_total", TIER, "loki") == 40_000
+            });
+        }
+        loki.fake.recover();
+        let metrics = settled(&daemon, 40_000);
+        metrics.assert_balanced();
+        let dropped = metrics.dropped(TIER, "loki") as usize;
+        println!("{when_full}: {dropped} dropped of 40,000");
+        daemon.stop();
+        assert_eq!(dropped > 0, when_full == "drop_oldest");
+        if when_full == "block" {
+            loki.assert_exactly(&all);
+        } else {
+            // What was in flight when its segment went came all the same: it is not counted twice.
+            assert_eq!(loki.n_stored(), 40_000 - dropped);
+            assert_eq!(loki.lines().last(), all.last());
+        }
     }
 }
 
