@@ -255,6 +255,40 @@ fn huge_lines() {
     daemon.stop();
 }
 
+/// A container's line that never ends: parts (`P`) without their last one (`F`), 100 MB of them (a
+/// gigabyte by `SIDEWAKE_SLOW=1`). One line comes of it, cut at its limit and counted as such, and
+/// what follows is read as if nothing had been.
+#[test]
+fn partial_lines_without_end() {
+    let loki = counting();
+    let config = config(&[("loki", &loki)]).replace("model.log\"]", "model.log\"], format: cri");
+    let mut place = Place::with(&config);
+    let mut daemon = place.daemon(&[]);
+    daemon.admin();
+    let watch = Watch::over(&daemon);
+    let part = format!("2026-11-27T09:00:00.000000000Z stdout P {}\n", "part ".repeat(3200));
+    let n_bytes = 100_000_000 * scale() as u64;
+    let block = part.repeat(64);
+    for _ in 0..n_bytes / block.len() as u64 {
+        place.append("model.log", &block);
+    }
+    let received = "sidewake_source_received_bytes_total{source=\"logs\"}";
+    let written = n_bytes / block.len() as u64 * block.len() as u64;
+    daemon.metrics_when("all parts", |metrics| metrics.get(received) >= written as f64);
+    watch.assert_bounded("parts without end");
+    let end = "2026-11-27T09:00:01.000000000Z stdout F the end\n\
+               2026-11-27T09:00:02.000000000Z stdout F the next line\n";
+    place.append("model.log", end);
+    wait_for(&daemon, "delivered_events_total", "loki", [2, 0]);
+    watch.assert_bounded("parts that ended");
+    assert_eq!(
+        daemon.metrics().get("sidewake_source_truncated_events_total{source=\"logs\"}"),
+        1.0
+    );
+    assert!(loki.fake.count().line_bytes < 300_000, "{:?}", loki.fake.count());
+    daemon.stop();
+}
+
 /// Ten thousand files of one pattern, most of them quiet.
 #[test]
 fn ten_thousand_files() {
