@@ -48,6 +48,17 @@ fn hide_entry(entry: &Entry, source: &mut Source) {
         Value::Scalar(scalar) if is_near(key, &SECRETS) && !is_reference(&scalar.text) => {
             source.hide(node.span());
         }
+        // Not what is meant to stand there, and a secret all the same.
+        Value::List(items) if is_near(key, &SECRETS) => {
+            for item in items {
+                match &item.value {
+                    Value::Scalar(scalar) if !is_reference(&scalar.text) => {
+                        source.hide(item.span());
+                    }
+                    _ => hide(item, source),
+                }
+            }
+        }
         Value::Map(entries) if is_near(key, &MAPS) => {
             for entry in entries {
                 match &entry.node.value {

@@ -79,7 +79,7 @@ fn skipped_nodes_are_not_found() {
 fn secrets_are_not_shown() {
     let (document, _) = parse(
         "s: { token: hunter2, key: { file: /f }, url: \"http://u:hunter2@h/\" }\n\
-         t: { headers: { X: hunter2 }, fields: { password: drop }, password: '${SET}' }\n\
+         t: { headers: { X: hunter2 }, fields: { password: drop }, tokens: [hunter2, {a: 1}], password: '${SET}' }\n\
          u: { password: \"${NO:-hunter2}\" }\n\
          v: { command: [serve, --api-key, hunter2, 'x --password hunter2', password=hunter2] }\n\
          w: { url: 'http://h/x?sig=hunter2' }\n",
