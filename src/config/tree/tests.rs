@@ -79,12 +79,13 @@ fn skipped_nodes_are_not_found() {
 fn secrets_are_not_shown() {
     let (document, _) = parse(
         "s: { token: hunter2, key: { file: /f }, url: \"http://u:hunter2@h/\" }\n\
-         t: { headers: { X: hunter2 }, fields: { password: drop }, tokens: [hunter2, {a: 1}], password: '${SET}' }\n\
+         t: { headers: { X: hunter2 }, fields: { password: drop }, password: '${SET}' }\n\
          u: { password: \"${NO:-hunter2}\" }\n\
          v: { command: [serve, --api-key, hunter2, 'x --password hunter2', password=hunter2] }\n\
-         w: { url: 'http://h/x?sig=hunter2' }\n",
+         w: { url: 'http://h/x?sig=hunter2' }\n\
+         x: { tokens: [hunter2, { a: 1 }] }\n",
     );
-    let shown = ["s", "t", "u", "v", "w"]
+    let shown = ["s", "t", "u", "v", "w", "x"]
         .map(|key| document.at_key(&steps![key], "m").place.expect("it has a place").shown);
     let shown = shown.concat();
     assert!(!shown.contains("hunter2"), "{shown}");
