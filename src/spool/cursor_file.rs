@@ -30,8 +30,9 @@ const MAGIC: [u8; 4] = *b"SWKC";
 const VERSION: u32 = 1;
 const SLOT_LEN: usize = 8192;
 const HEAD_LEN: usize = 32;
-/// Cursor moves are written this much apart at least: what a SIGKILL repeats at most.
-pub(super) const WRITE_EVERY: Duration = Duration::from_millis(20);
+/// Cursor moves are written this much apart at least: what a SIGKILL repeats, beside what was
+/// acknowledged while the writer waited for a sync.
+pub(super) const WRITE_EVERY: Duration = Duration::from_millis(2);
 /// ... and synced this much apart: what a power cut repeats at most.
 pub(super) const SYNC_EVERY: Duration = Duration::from_secs(1);
 
