@@ -105,6 +105,11 @@ impl CursorFile {
         (cursor_file, found)
     }
 
+    /// Whether nothing was found.
+    pub(super) fn is_new(&self) -> bool {
+        self.generation == 0
+    }
+
     /// When moves may be written next.
     pub(super) fn write_due(&self) -> Option<Instant> {
         self.write_due
