@@ -177,8 +177,8 @@ pub(super) fn read_last(
     }
 }
 
-/// The positions whose bytes a file in quarantine holds, by its name: `<from>-<bytes>`, or that of a
-/// whole segment.
+/// The positions whose bytes a file in quarantine holds, by its name: `<from>-<bytes>`, or that of
+/// a whole segment.
 fn kept_range(name: &str) -> Option<Range<u64>> {
     let from = u64::from_str_radix(name.get(..16)?, 16).ok()?;
     let n_bytes = name.get(16..)?.strip_prefix('-').and_then(|rest| rest.split('.').next());
