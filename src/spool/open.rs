@@ -58,7 +58,9 @@ fn open_tier(
     let (cursor_file, positions) = CursorFile::load(disk, &dir);
     let synced = positions.as_ref().map_or(0, |positions| positions.log_end);
     let mut recovered = recover(&**disk, &dir, &tier.name, synced)?;
-    recovered.report.cursors_lost = positions.is_none();
+    // The file is made before the first segment.
+    let is_gone = cursor_file.is_new() && recovered.report.n_segments > 0;
+    recovered.report.cursors_lost = positions.is_none() || is_gone;
     let mut positions = positions.unwrap_or_default();
     // Sinks may have named what they wrote by positions: none is ever given out again.
     let known_ends = positions.routes.iter().map(|(_, position)| *position);
@@ -169,10 +171,13 @@ fn tell(report: &TierReport) {
         tracing::error!(tier, file, from, n_bytes, reason, "quarantined a part of the log");
     }
     for gap in &report.missing {
-        tracing::error!(tier, from = gap.from, to = gap.to, "a segment of the spool is missing");
+        tracing::error!(tier, from = gap.from, to = gap.to, "a part of the spool is missing");
     }
     if report.cursors_lost {
-        tracing::warn!(tier, "the positions of its sinks are unreadable: all is sent again");
+        tracing::warn!(
+            tier,
+            "the positions of its sinks are gone or unreadable: all is sent again"
+        );
     }
     for error in &report.errors {
         tracing::warn!(tier, %error, "could not recover all at once");

@@ -20,6 +20,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::path::Path;
 
 use crate::event::log_range::LogRange;
@@ -57,9 +58,11 @@ pub struct TierReport {
     pub torn_bytes: u64,
     /// What could not be read.
     pub quarantined: Vec<Quarantined>,
-    /// Positions that no segment holds though segments lie behind them, and no quarantine explains.
+    /// Positions that no segment holds though the log was durable behind them, and no quarantine
+    /// explains. How many events they held nobody knows: none is counted.
     pub missing: Vec<LogRange>,
-    /// Both copies of the routes' positions were unreadable: all sinks begin at the oldest frame.
+    /// The routes' positions are gone, or both copies unreadable: all sinks begin at the oldest
+    /// frame.
     pub cursors_lost: bool,
     /// What the disk refused meanwhile.
     pub errors: Vec<SpoolError>,
@@ -116,8 +119,7 @@ pub(super) fn recover(
         } else if let Some((base, form)) = segment::parse_name(&entry.name) {
             files.entry(base).or_default().push((form, entry.len));
         } else if entry.name.ends_with(".quarantine") {
-            let from = entry.name.get(..16).and_then(|hex| u64::from_str_radix(hex, 16).ok());
-            quarantines.extend(from);
+            quarantines.extend(kept_range(&entry.name));
         }
     }
     let bases: Vec<u64> = files.keys().copied().collect();
@@ -132,7 +134,8 @@ pub(super) fn recover(
             recovery.unread(base, form, len, next);
         }
     }
-    quarantines.extend(recovery.out.report.quarantined.iter().map(|bad| bad.from));
+    let kept = recovery.out.report.quarantined.iter();
+    quarantines.extend(kept.filter_map(|bad| kept_range(&bad.file)));
     recovery.find_missing(&quarantines);
     recovery.find_sources();
     let report = &mut recovery.out.report;
@@ -172,6 +175,15 @@ pub(super) fn read_last(
         }
         (_, error) => Err(error.unwrap_or(SpoolError::Closed)),
     }
+}
+
+/// The positions whose bytes a file in quarantine holds, by its name: `<from>-<bytes>`, or that of
+/// a whole segment.
+fn kept_range(name: &str) -> Option<Range<u64>> {
+    let from = u64::from_str_radix(name.get(..16)?, 16).ok()?;
+    let n_bytes = name.get(16..)?.strip_prefix('-').and_then(|rest| rest.split('.').next());
+    let n_bytes = n_bytes.map_or(Some(u64::MAX), |n_bytes| n_bytes.parse().ok())?;
+    Some(from..from.saturating_add(n_bytes))
 }
 
 struct Recovery<'a> {
@@ -360,12 +372,26 @@ impl Recovery<'_> {
         }
     }
 
-    fn find_missing(&mut self, quarantines: &[u64]) {
+    fn find_missing(&mut self, quarantines: &[Range<u64>]) {
         let segments = &self.out.segments;
+        let mut gaps = Vec::new();
         for (before, behind) in segments.iter().zip(segments.iter().skip(1)) {
-            let gap = before.end..behind.base;
-            if !gap.is_empty() && !quarantines.iter().any(|from| gap.contains(from)) {
-                self.out.report.missing.push(LogRange { from: gap.start, to: gap.end });
+            let is_packed = [before, behind].iter().any(|segment| segment.form == Form::Packed);
+            gaps.push((before.end..behind.base, is_packed));
+        }
+        // The file of positions knows how far the log was durable.
+        let last = segments.back();
+        if !last.is_some_and(|last| self.out.is_unread(last.base)) {
+            let is_packed = last.is_some_and(|last| last.form == Form::Packed);
+            gaps.push((self.out.end()..self.synced, is_packed));
+        }
+        for (gap, is_packed) in gaps {
+            let kept = quarantines.iter().filter(|kept| gap.contains(&kept.start));
+            // How much of the log packed bytes were, their length does not say.
+            let to = kept.map(|kept| if is_packed { u64::MAX } else { kept.end }).max();
+            let from = to.unwrap_or(gap.start);
+            if from < gap.end {
+                self.out.report.missing.push(LogRange { from, to: gap.end });
             }
         }
     }

@@ -82,6 +82,8 @@ impl Writer {
     fn turn(&mut self, now: Instant, wall_ns: i64) -> (Next, Intake) {
         let intake = self.signal.take();
         let last = intake.closing || intake.stopping;
+        // First: a sync may take long, and a kill meanwhile would repeat what they have passed.
+        self.logs.iter_mut().for_each(|log| write_cursors(log, now, false));
         self.logs.iter_mut().for_each(|log| log.write_pending(now));
         if self.commit_if_due(now, intake.all_wait || last) {
             self.signal.synced(intake.n_appended);

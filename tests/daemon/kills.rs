@@ -1,19 +1,19 @@
 //! SIGKILL, and what the disk holds afterwards: some tiers' logs further than others, files that
 //! were rotated meanwhile, a destination that fails in every way.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::exec::prediction;
 use super::fake_loki::Act;
 use super::files::{Random, config, lines, text};
 use super::loki::Loki;
-use super::rig::{Place, until};
+use super::rig::{Daemon, Place, until};
 
 const TIERS: [&str; 2] = ["application_logs", "prediction_logs"];
 
@@ -99,6 +99,79 @@ fn storm(loki: &Loki, random: &mut Random) {
     loki.fake.will([act]);
 }
 
+/// As many as a daemon that was never killed has, and some for files that are still followed and
+/// for connections: what the rounds left behind (some hundred rotated files, segments) is closed.
+#[track_caller]
+fn assert_few_descriptors(daemon: &Daemon) {
+    let fresh = {
+        let loki = Loki::start();
+        let mut place = Place::with(&config(&loki));
+        place.append("model.log", &text(&lines(0..10)));
+        let mut daemon = place.daemon(&[]);
+        until("the lines", || loki.n_stored() >= 10);
+        let n_open = daemon.metrics().get("process_open_fds");
+        daemon.stop();
+        n_open
+    };
+    println!("descriptors of a fresh daemon: {fresh}");
+    daemon.metrics_when("few open files", |metrics| metrics.get("process_open_fds") <= fresh + 8.0);
+}
+
+/// Entries that came again, by what became of the answer to their time before.
+#[derive(Debug, Default)]
+struct Repeats {
+    /// The connection was closed instead, or broken by the kill.
+    unanswered: usize,
+    /// Answered, and killed before that was written down.
+    answered: usize,
+    /// How many kills did so.
+    answered_kills: usize,
+    /// How long before the kill the earliest of them was answered.
+    longest: Duration,
+    /// Answered, and no kill followed soon.
+    unexplained: usize,
+}
+
+impl Repeats {
+    /// A daemon that starts needs longer than this to its first push.
+    const START: Duration = Duration::from_millis(5);
+    /// A sync on a slow disk under load; positions are written before and after it.
+    const SYNC: Duration = Duration::from_secs(2);
+
+    fn of(came_again: &[Option<Instant>], kills: &[Instant]) -> Self {
+        let mut repeats = Self::default();
+        let mut guilty = BTreeSet::new();
+        for answered_at in came_again {
+            let Some(at) = *answered_at else {
+                repeats.unanswered += 1;
+                continue;
+            };
+            let index = kills.partition_point(|kill| *kill < at);
+            if index > 0 && at - kills[index - 1] < Self::START {
+                // Nobody was there any more to take the answer.
+                repeats.unanswered += 1;
+            } else if let Some(kill) = kills.get(index).filter(|kill| **kill - at < Self::SYNC) {
+                repeats.answered += 1;
+                repeats.longest = repeats.longest.max(*kill - at);
+                guilty.insert(index);
+            } else {
+                repeats.unexplained += 1;
+            }
+        }
+        repeats.answered_kills = guilty.len();
+        repeats
+    }
+
+    /// Positions are written within 2 ms of an answer, or behind the sync that is under way. Lives
+    /// are short here and a push comes every 20 ms, a sync of a few milliseconds with each: about
+    /// every tenth kill meets one of these moments, and half of them never do. Each repeats one
+    /// body, so that their number says more than that of the entries, which is the backlog's.
+    fn assert_few(&self, n_kills: usize) {
+        assert_eq!(self.unexplained, 0, "{self:?}");
+        assert!(self.answered_kills * 2 <= n_kills, "{self:?}");
+    }
+}
+
 #[test]
 fn kills_in_a_storm_lose_nothing() {
     let rounds = if std::env::var_os("SIDEWAKE_SLOW").is_some() { 1000 } else { 50 };
@@ -113,6 +186,7 @@ fn kills_in_a_storm_lose_nothing() {
         let (is_over, seed) = (Arc::clone(&is_over), random.below(u64::MAX >> 33));
         std::thread::spawn(move || write_on(&folder, seed, &is_over))
     };
+    let mut kills = Vec::with_capacity(rounds);
     for _ in 0..rounds {
         let mut daemon = place.daemon(&[]);
         if random.below(4) > 0 {
@@ -123,6 +197,7 @@ fn kills_in_a_storm_lose_nothing() {
             });
         }
         std::thread::park_timeout(Duration::from_micros(random.below(60_000)));
+        kills.push(Instant::now());
         daemon.kill();
     }
     is_over.store(true, SeqCst);
@@ -135,12 +210,14 @@ fn kills_in_a_storm_lose_nothing() {
         TIERS.iter().all(|tier| metrics.route("spooled_events", tier, "loki") == 0)
     });
     metrics.assert_balanced();
+    assert_few_descriptors(&daemon);
     daemon.stop();
-    let n_repeated: usize = loki.fake.stored().iter().map(|entry| entry.n_times - 1).sum();
+    let repeats = Repeats::of(&loki.fake.came_again(), &kills);
     let mut stored = Written::new();
     loki.fake.stored().into_iter().for_each(|entry| *stored.entry(entry.line).or_default() += 1);
     let wrong: Vec<_> = written.iter().filter(|(line, n)| stored.get(*line) != Some(n)).collect();
     assert!(wrong.is_empty(), "{} lines are wrong, first {:?}", wrong.len(), wrong[0]);
     assert_eq!(stored.len(), written.len());
-    println!("{n_written} lines, {rounds} kills, {n_repeated} came again");
+    println!("{n_written} lines, {rounds} kills; came again: {repeats:?}");
+    repeats.assert_few(rounds);
 }

@@ -113,3 +113,25 @@ fn letters_are_sent_again() {
     assert_eq!(replay(&["--sink", "other"]).0, 64);
     daemon.stop();
 }
+
+/// A second daemon on the same spool ends with words and code 1, and the first does not notice.
+#[test]
+fn a_spool_has_one_daemon() {
+    let loki = Loki::start();
+    let mut place = Place::with(&config(&loki));
+    let all = lines(0..200);
+    place.append("model.log", &text(&all[..100]));
+    let mut first = place.daemon(&[]);
+    until("the first lines", || loki.n_stored() >= 100);
+    let before = place.files("spool");
+    let mut second = place.daemon(&[]);
+    assert_eq!(second.wait(), Some(1));
+    let path = place.path("spool");
+    let words = format!("the spool \"{}\" is held by another process", path.display());
+    assert!(second.stderr().replace('\\', "").contains(&words), "{}", second.stderr());
+    assert_eq!(place.files("spool"), before);
+    place.append("model.log", &text(&all[100..]));
+    until("all lines", || loki.n_stored() >= all.len());
+    first.stop();
+    loki.assert_exactly(&all);
+}

@@ -77,6 +77,8 @@ pub(crate) struct Stored {
     pub(crate) metadata: BTreeMap<String, String>,
     /// How often the very same entry came.
     pub(crate) n_times: usize,
+    /// When its last time was answered.
+    answered_at: Option<Instant>,
 }
 
 /// Limits of the tenant, Loki's defaults.
@@ -98,6 +100,8 @@ struct State {
     stored: Vec<Stored>,
     /// Where entries of a time and line are in `stored`.
     places: HashMap<(i64, String), Vec<usize>>,
+    /// Of each entry that came again: when its time before that was answered.
+    came_again: Vec<Option<Instant>>,
     headers: Vec<HeaderMap>,
     came_at: Vec<Instant>,
     limits: Limits,
@@ -141,6 +145,7 @@ impl FakeLoki {
             habit,
             stored,
             places: HashMap::new(),
+            came_again: Vec::new(),
             headers,
             came_at,
             limits,
@@ -251,6 +256,12 @@ impl FakeLoki {
         self.state().stored.len()
     }
 
+    /// Of each entry that came again: when its time before that was answered; `None` where the
+    /// connection was closed instead.
+    pub(crate) fn came_again(&self) -> Vec<Option<Instant>> {
+        self.state().came_again.clone()
+    }
+
     /// Headers of all requests.
     pub(crate) fn headers(&self) -> Vec<HeaderMap> {
         self.state().headers.clone()
@@ -317,16 +328,16 @@ impl FakeLoki {
             }
             Some(Act::Redirect(status, to)) => Ok(with(answer(status, "moved"), "location", &to)),
             Some(Act::StoreAndClose) => {
-                self.push(&head, &body);
+                self.push(&head, &body, None);
                 Err(close())
             }
             Some(Act::StoreAndReset) => {
-                self.push(&head, &body);
+                self.push(&head, &body, None);
                 socket.set_zero_linger().expect("set");
                 Err(close())
             }
             Some(Act::Slow(wait)) => {
-                let (status, words) = self.push(&head, &body);
+                let (status, words) = self.push(&head, &body, Some(Instant::now() + wait));
                 tokio::time::sleep(wait).await;
                 Ok(answer(status, &words))
             }
@@ -339,14 +350,19 @@ impl FakeLoki {
                 Ok(unending(status, Bytes::from(vec![b'!'; 64 << 10]), Duration::from_millis(1)))
             }
             Some(Act::CloseBeforeBody | Act::NeverRead) | None => {
-                let (status, words) = self.push(&head, &body);
+                let (status, words) = self.push(&head, &body, Some(Instant::now()));
                 Ok(answer(status, &words))
             }
         }
     }
 
-    /// What Loki does with a push, and says.
-    fn push(&self, head: &hyper::http::request::Parts, body: &[u8]) -> (u16, String) {
+    /// What Loki does with a push, and says; `answered_at` is when it will have.
+    fn push(
+        &self,
+        head: &hyper::http::request::Parts,
+        body: &[u8],
+        answered_at: Option<Instant>,
+    ) -> (u16, String) {
         let is_push = head.method == "POST" && head.uri.path() == "/loki/api/v1/push";
         if !is_push {
             return (404, "404 page not found".to_owned());
@@ -371,12 +387,17 @@ impl FakeLoki {
             let words = "error at least one valid stream is required for ingestion";
             return (422, words.to_owned());
         }
-        state.ingest(tenant, &request)
+        state.ingest(tenant, &request, answered_at)
     }
 }
 
 impl State {
-    fn ingest(&mut self, tenant: &str, request: &PushRequest) -> (u16, String) {
+    fn ingest(
+        &mut self,
+        tenant: &str,
+        request: &PushRequest,
+        answered_at: Option<Instant>,
+    ) -> (u16, String) {
         let mut valid = Vec::new();
         let mut errors: BTreeMap<String, usize> = BTreeMap::new();
         for stream in &request.streams {
@@ -403,7 +424,7 @@ impl State {
             return (429, words);
         }
         for (labels, ts_ns, entry) in valid {
-            self.store(labels, ts_ns, entry);
+            self.store(labels, ts_ns, entry, answered_at);
         }
         match errors.len() {
             0 => (204, String::new()),
@@ -446,7 +467,13 @@ impl State {
         Ok(ts_ns)
     }
 
-    fn store(&mut self, labels: BTreeMap<String, String>, ts_ns: i64, entry: &Entry) {
+    fn store(
+        &mut self,
+        labels: BTreeMap<String, String>,
+        ts_ns: i64,
+        entry: &Entry,
+        answered_at: Option<Instant>,
+    ) {
         let pairs = entry.structured_metadata.iter();
         let metadata: BTreeMap<_, _> =
             pairs.map(|pair| (pair.name.clone(), pair.value.clone())).collect();
@@ -456,11 +483,16 @@ impl State {
             count.line_bytes += entry.line.len() as u64;
             return;
         }
-        let stored = Stored { labels, ts_ns, line: entry.line.clone(), metadata, n_times: 1 };
+        let line = entry.line.clone();
+        let stored = Stored { labels, ts_ns, line, metadata, n_times: 1, answered_at };
         let same = |kept: &Stored| kept.labels == stored.labels && kept.metadata == stored.metadata;
         let places = self.places.entry((ts_ns, stored.line.clone())).or_default();
         match places.iter().find(|place| same(&self.stored[**place])) {
-            Some(place) => self.stored[*place].n_times += 1,
+            Some(place) => {
+                let kept = &mut self.stored[*place];
+                kept.n_times += 1;
+                self.came_again.push(std::mem::replace(&mut kept.answered_at, answered_at));
+            }
             None => {
                 places.push(self.stored.len());
                 self.stored.push(stored);
