@@ -210,7 +210,7 @@ fn panel(
 /// Each tier's log on disk.
 fn spool_metrics(tiers: &[TierStatus], out: &mut Exposition) {
     type Metric = (&'static str, MetricKind, &'static str, fn(&TierStatus) -> u64);
-    let metrics: [Metric; 6] = [
+    let metrics: [Metric; 7] = [
         ("sidewake_spool_bytes", MetricKind::Gauge, "Bytes of the tier's segments.", |tier| {
             tier.stored_bytes
         }),
@@ -228,6 +228,12 @@ fn spool_metrics(tiers: &[TierStatus], out: &mut Exposition) {
             MetricKind::Counter,
             "Stretches that could not be read and were put aside.",
             |tier| tier.n_quarantined,
+        ),
+        (
+            "sidewake_spool_missing_bytes",
+            MetricKind::Gauge,
+            "Bytes of the log that somebody took away before the start.",
+            |tier| tier.missing_bytes,
         ),
         ("sidewake_spool_written_bytes", MetricKind::Counter, "Bytes appended.", |tier| {
             tier.n_written_bytes

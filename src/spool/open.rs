@@ -111,6 +111,7 @@ fn state(
         routes,
         absent: Vec::new(),
         n_quarantined: recovered.report.quarantined.len() as u64,
+        missing_bytes: recovered.report.missing.iter().map(|gap| gap.to - gap.from).sum(),
         n_written_bytes: 0,
         n_syncs: 0,
         segments: recovered.segments,

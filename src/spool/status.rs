@@ -31,6 +31,9 @@ pub struct TierStatus {
     pub last_error: Option<SpoolError>,
     /// Stretches of the log quarantined since the start.
     pub n_quarantined: u64,
+    /// Bytes of the log, as appended, that were missing at the start and in no quarantine. How many
+    /// events they held nobody knows.
+    pub missing_bytes: u64,
     /// Bytes written to its segments since the start, what packing wrote not among them.
     pub n_written_bytes: u64,
     /// Syncs of them.
@@ -73,6 +76,7 @@ impl TierStatus {
             stuck: state.stuck.clone(),
             last_error: state.last_error.clone(),
             n_quarantined: state.n_quarantined,
+            missing_bytes: state.missing_bytes,
             n_written_bytes: state.n_written_bytes,
             n_syncs: state.n_syncs,
             routes: state.routes.iter().map(|route| RouteStatus::of(&state, route)).collect(),

@@ -102,6 +102,8 @@ pub(super) struct State {
     /// The last error and how many there were.
     pub(super) last_error: Option<SpoolError>,
     pub(super) n_quarantined: u64,
+    /// Bytes of the log that were missing at the start.
+    pub(super) missing_bytes: u64,
     /// Bytes written to segments, and syncs of them, since the start.
     pub(super) n_written_bytes: u64,
     pub(super) n_syncs: u64,

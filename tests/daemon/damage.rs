@@ -194,6 +194,8 @@ fn a_segment_that_is_gone_is_said_to_be_missing() {
     outcome.assert_one_stretch(PART..n_bytes as usize / 60);
     assert_eq!((outcome.kept.len(), outcome.n_repeated), (0, 0));
     outcome.assert_said("a part of the spool is missing");
+    let missing = format!("sidewake_spool_missing_bytes{{tier=\"{TIER}\"}}");
+    assert!(outcome.metrics.get(&missing) >= n_bytes as f64, "{n_bytes}");
 }
 
 /// The positions of the sinks are gone, or are old: what is still there is sent again.
