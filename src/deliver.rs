@@ -18,8 +18,9 @@
 //! - **Files hold nothing.** A file may be far larger than what memory allows, so its frames are
 //!   dropped once encoded; when it cannot be written the cursor is rewound and the very same range
 //!   is encoded again, into the same name.
-//! - **Memory** per route is bounded by [`Options::held_bytes`], of frames and bodies together, and
-//!   by `concurrency` bodies. A frame that is larger than `batch_bytes` is cut, one body at a time.
+//! - **Memory** per route is bounded by its part of [`Options::budget`], of frames and bodies
+//!   together, and by `concurrency` bodies. A frame that is larger than `batch_bytes` is cut, one
+//!   body at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +52,7 @@ mod tests;
 pub use self::dead_letters::DeadLetters;
 pub use self::drain::{Drain, DrainSwitch, drain};
 pub use self::frames::{Frame, Frames};
+pub use self::held::Budget;
 pub use self::limit::{RateLimit, RateUnit};
 pub use self::replay::Replay;
 pub use self::retry::Retry;
@@ -66,9 +68,9 @@ pub struct Options {
     pub batch_age: Duration,
     /// Bodies in flight at once; files are always written one at a time.
     pub concurrency: usize,
-    /// While bodies in flight hold this much, nothing more is read. With none in flight a body is
-    /// closed when it holds this much.
-    pub held_bytes: usize,
+    /// While bodies in flight hold the route's part of it, nothing more is read. With none in
+    /// flight a body is closed when it holds as much.
+    pub budget: Budget,
     /// When and how often to try again.
     pub retry: Retry,
     /// The most that is sent in a second.
@@ -81,7 +83,7 @@ impl Default for Options {
             batch_bytes: 1 << 20,
             batch_age: Duration::from_secs(1),
             concurrency: 4,
-            held_bytes: 8 << 20,
+            budget: Budget::new(8 << 20),
             retry: Retry::default(),
             rate_limit: None,
         }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use sidewake::deliver::dead_letters::{MAX_BYTES, REASON, Reader};
 use sidewake::deliver::{
-    DeadLetters, DrainSwitch, Options, RateLimit, RateUnit, Route, RouteStatus, drain,
+    Budget, DeadLetters, DrainSwitch, Options, RateLimit, RateUnit, Route, RouteStatus, drain,
 };
 use sidewake::telemetry::{DropReason, RouteCounters};
 use tokio::task::JoinHandle;
@@ -173,9 +173,10 @@ async fn acknowledged_in_order() {
 #[tokio::test(start_paused = true)]
 async fn reading_rests_while_bodies_hold_too_much() {
     let frame = |n| frame_of(n, &["a line"], |_, _| {});
-    let held_bytes = frame(0).batch.memory() * 5 / 2;
+    let budget = frame(0).batch.memory() * 5 / 2;
     let batch_age = Duration::ZERO;
-    let options = Options { held_bytes, batch_age, concurrency: 16, ..Options::default() };
+    let options =
+        Options { budget: Budget::new(budget), batch_age, concurrency: 16, ..Options::default() };
     let slow = Reply::Slow(Duration::from_secs(10), 200);
     let rig = Rig::start(options, vec![slow; 9], false);
     (0..9).for_each(|n| rig.log.append(frame(n)));
@@ -191,7 +192,7 @@ async fn reading_rests_while_bodies_hold_too_much() {
 /// A body that alone holds too much goes, whatever its age: nothing else would be given back.
 #[tokio::test(start_paused = true)]
 async fn a_body_that_holds_too_much_goes() {
-    let options = Options { held_bytes: 1, ..Options::default() };
+    let options = Options { budget: Budget::new(1), ..Options::default() };
     let rig = Rig::start(options, vec![], false);
     (0..3).for_each(|n| rig.append(n, &["a"]));
     rig.log.acked_to(3).await;

@@ -10,7 +10,8 @@ use crate::config::{self, Config, Tier};
 use crate::deliver::dead_letters;
 use crate::deliver::transport::{self, TransportOptions};
 use crate::deliver::{
-    DeadLetters, DrainSwitch, Options, RateLimit, RateUnit, Retry, Route, RouteStatus, drain,
+    Budget, DeadLetters, DrainSwitch, Options, RateLimit, RateUnit, Retry, Route, RouteStatus,
+    drain,
 };
 use crate::pipeline::classify::RULES;
 use crate::sinks::files::{self, Files};
@@ -109,7 +110,11 @@ pub(super) fn by_tier<'a>(
 }
 
 /// Sets one route up.
-pub(super) fn connect(config: &Config, prepared: &Prepared) -> Result<Route, DaemonError> {
+pub(super) fn connect(
+    config: &Config,
+    prepared: &Prepared,
+    budget: &Budget,
+) -> Result<Route, DaemonError> {
     let tier = &config.tiers[prepared.tier_index];
     let named = config.sinks.iter().find(|(name, _)| *name == prepared.sink);
     let Some((_, sink_config)) = named else {
@@ -140,7 +145,7 @@ pub(super) fn connect(config: &Config, prepared: &Prepared) -> Result<Route, Dae
             )
         }
     };
-    options.held_bytes = held_bytes(config);
+    options.budget = budget.clone();
     let client = transport::connect(&sink.transport(), &transport_options)
         .map_err(|source| DaemonError::Sink { sink: prepared.sink.clone(), source })?;
     let dead_letters = match &config.spool.path {
@@ -162,16 +167,10 @@ pub(super) fn connect(config: &Config, prepared: &Prepared) -> Result<Route, Dae
     })
 }
 
-/// What the bodies of one route may hold: half of the memory budget over all routes that hold any.
-/// The other half is for what comes in, so that no sink that hangs holds up a source.
-fn held_bytes(config: &Config) -> usize {
-    let is_file = |sink: &str| {
-        let named = config.sinks.iter().find(|(name, _)| name == sink);
-        matches!(named, Some((_, config::sinks::Sink::Files(_))))
-    };
-    let routes = config.tiers.iter().flat_map(|tier| &tier.routes);
-    let n_routes = routes.filter(|route| !is_file(&route.sink)).count();
-    config.memory_limit.0 as usize / 2 / n_routes.max(1)
+/// What the bodies of all routes may hold: half of the memory budget. The other half is for what
+/// comes in, so that no sink that hangs holds up a source.
+pub(super) fn budget(config: &Config) -> Budget {
+    Budget::new(config.memory_limit.0 as usize / 2)
 }
 
 fn loki_sink(loki: &config::sinks::Loki, tier: &Tier) -> loki::Loki {

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::admin::{Panel, Readiness, SourcePanel};
 use crate::config::Config;
+use crate::deliver::Budget;
 use crate::sources::{Ended, Stage};
 use crate::spool::Spool;
 
@@ -37,6 +38,8 @@ impl ChildSource {
 
 pub(super) struct Daemon {
     pub(super) config: Config,
+    /// Of what bodies hold on their way.
+    pub(super) budget: Budget,
     pub(super) spool: Arc<Spool>,
     pub(super) feed: Arc<Feed>,
     pub(super) routes: Vec<routes::Running>,

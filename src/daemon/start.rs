@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use crate::admin::{Admin, Exposition, MetricKind, Panel, Readiness, RoutePanel, SourcePanel};
 use crate::config::{self, Config};
+use crate::deliver::Budget;
 use crate::event::slab::Pool;
 use crate::spool::{self, Backend, RecoveryReport, RouteOptions, Spool, TierOptions, TierStatus};
 use crate::telemetry::SourceCounters;
@@ -36,7 +37,8 @@ pub(super) async fn start(config: Config, reload: Option<Reload>) -> Result<Daem
     let plan = plan(&config)?;
     let books = routes::prepare(&config);
     let spool = open_spool(&config, &books)?;
-    let routes = start_routes(&config, &books, &spool)?;
+    let budget = routes::budget(&config);
+    let routes = start_routes(&config, &books, &spool, &budget)?;
     let pool = Pool::new(SLAB_BYTES, (config.memory_limit.0 as usize / SLAB_BYTES).max(8));
     let echo = protected_echo(&config)?;
     let admin = bind_admin(&config).await?;
@@ -71,6 +73,7 @@ pub(super) async fn start(config: Config, reload: Option<Reload>) -> Result<Daem
     watch(Arc::clone(&kept), Arc::clone(&spool), Arc::clone(&readiness));
     Ok(Daemon {
         config,
+        budget,
         spool,
         feed,
         routes,
@@ -96,10 +99,11 @@ fn start_routes(
     config: &Config,
     books: &[routes::Prepared],
     spool: &Arc<Spool>,
+    budget: &Budget,
 ) -> Result<Vec<routes::Running>, DaemonError> {
     let mut connected = Vec::new();
     for prepared in books {
-        connected.push((prepared.clone(), connect(config, prepared)?));
+        connected.push((prepared.clone(), connect(config, prepared, budget)?));
     }
     let run = |(prepared, route)| {
         let Some(running) = routes::Running::spawn(prepared, route, spool) else {

@@ -1,4 +1,5 @@
-//! What the bodies of one route keep in memory, and its bound.
+//! What the bodies of one route keep in memory, and its bound: an equal part of what all routes may
+//! keep, so that it shrinks and grows as routes come and go.
 //!
 //! # Why
 //! Counted are the buffers that stay alive, not the bytes in use in them: a small frame may pin a
@@ -8,25 +9,64 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// The total of one route.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Share(Arc<AtomicUsize>);
+/// What the bodies of all routes may keep. Clones are the same one.
+#[derive(Clone, Debug)]
+pub struct Budget(Arc<Whole>);
+
+#[derive(Debug)]
+struct Whole {
+    max_bytes: usize,
+    n_routes: AtomicUsize,
+}
+
+/// The part of one route.
+#[derive(Debug)]
+pub(super) struct Share {
+    whole: Budget,
+    bytes: Arc<AtomicUsize>,
+}
+
+impl Budget {
+    /// A budget of `max_bytes`.
+    #[must_use]
+    pub fn new(max_bytes: usize) -> Self {
+        Self(Arc::new(Whole { max_bytes, n_routes: AtomicUsize::new(0) }))
+    }
+
+    /// One more route has a part, until it is dropped.
+    pub(super) fn join(&self) -> Share {
+        self.0.n_routes.fetch_add(1, Relaxed);
+        Share { whole: self.clone(), bytes: Arc::default() }
+    }
+}
 
 impl Share {
     /// A body that holds nothing yet.
     pub(super) fn begin(&self) -> Held {
-        Held { share: self.clone(), bytes: 0 }
+        Held { of_route: Arc::clone(&self.bytes), bytes: 0 }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.0.load(Relaxed)
+        self.bytes.load(Relaxed)
+    }
+
+    /// What it may come to, at this moment.
+    pub(super) fn max_bytes(&self) -> usize {
+        let Whole { max_bytes, n_routes } = &*self.whole.0;
+        max_bytes / n_routes.load(Relaxed).max(1)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.whole.0.n_routes.fetch_sub(1, Relaxed);
     }
 }
 
 /// The part of one body, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Held {
-    share: Share,
+    of_route: Arc<AtomicUsize>,
     bytes: usize,
 }
 
@@ -34,13 +74,13 @@ impl Held {
     /// The body holds `more` than before.
     pub(super) fn grow(&mut self, more: usize) {
         self.bytes += more;
-        self.share.0.fetch_add(more, Relaxed);
+        self.of_route.fetch_add(more, Relaxed);
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.share.0.fetch_sub(self.bytes, Relaxed);
+        self.of_route.fetch_sub(self.bytes, Relaxed);
     }
 }
 
@@ -50,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_is_dropped_is_given_back() {
-        let share = Share::default();
+        let share = Budget::new(0).join();
         let (mut one, mut other) = (share.begin(), share.begin());
         one.grow(3);
         other.grow(4);
@@ -60,5 +100,16 @@ mod tests {
         assert_eq!(share.bytes(), 4);
         drop(other);
         assert_eq!(share.bytes(), 0);
+    }
+
+    #[test]
+    fn routes_have_equal_parts() {
+        let budget = Budget::new(12);
+        let one = budget.join();
+        assert_eq!(one.max_bytes(), 12);
+        let others = [budget.join(), budget.join()];
+        assert_eq!([one.max_bytes(), others[1].max_bytes()], [4, 4]);
+        drop(others);
+        assert_eq!(one.max_bytes(), 12);
     }
 }

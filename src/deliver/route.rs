@@ -15,7 +15,7 @@ use super::drain::Drain;
 use super::flight::{Crew, Landing};
 use super::frames::{Frame, Frames};
 use super::gate::Gate;
-use super::held::Share;
+use super::held::{Budget, Share};
 use super::letters::Sender;
 use super::limit::Limiter;
 use super::load::{Load, Piece};
@@ -76,6 +76,8 @@ impl<F: Frames> Loop<F> {
         let is_file = matches!(sink.transport(), Transport::File { .. });
         // One file at a time: what is not held can only be encoded again in order.
         options.concurrency = if is_file { 1 } else { options.concurrency.max(1) };
+        // Files hold nothing: they take no part of it.
+        let share = if is_file { Budget::new(usize::MAX).join() } else { options.budget.join() };
         let crew = Crew {
             sink,
             client,
@@ -98,7 +100,7 @@ impl<F: Frames> Loop<F> {
             ready: VecDeque::new(),
             cut: VecDeque::new(),
             acks: Acks::default(),
-            share: Share::default(),
+            share,
             flights: JoinSet::new(),
             replay: None,
             resume_at: None,
@@ -142,7 +144,7 @@ impl<F: Frames> Loop<F> {
 
     async fn next_event(&mut self) -> Event {
         // With nothing in flight nothing would ever be given back.
-        let has_room = self.flights.is_empty() || self.share.bytes() < self.options.held_bytes;
+        let has_room = self.flights.is_empty() || self.share.bytes() < self.share.max_bytes();
         let has_none_ready = self.ready.is_empty() && self.cut.is_empty();
         let may_read = !self.ended && has_none_ready && has_room && self.resume_at.is_none();
         let deadline = self.drain.deadline();
@@ -190,7 +192,7 @@ impl<F: Frames> Loop<F> {
             }
         }
         let is_replayed = self.replay.is_some_and(|replay| range.to >= replay.until);
-        let is_heavy = self.flights.is_empty() && self.share.bytes() >= self.options.held_bytes;
+        let is_heavy = self.flights.is_empty() && self.share.bytes() >= self.share.max_bytes();
         let is_long = |open: &Load| open.len() >= self.options.batch_bytes;
         let is_full =
             self.replay.is_none() && (is_heavy || self.open.as_ref().is_some_and(is_long));

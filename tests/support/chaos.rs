@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sidewake::deliver::dead_letters::{MAX_BYTES, Reader};
-use sidewake::deliver::{DeadLetters, Options, Route, drain};
+use sidewake::deliver::{Budget, DeadLetters, Options, Route, drain};
 use sidewake::telemetry::RouteCounters;
 
 use crate::support::batches::frame_of;
@@ -57,7 +57,7 @@ async fn round(seed: u64) {
             batch_bytes: 100 + random.below(2000) as usize,
             batch_age: Duration::from_millis(random.below(2000)),
             concurrency: 1 + random.below(5) as usize,
-            held_bytes: 1 + random.below(3000) as usize,
+            budget: Budget::new(1 + random.below(3000) as usize),
             ..Options::default()
         },
         dead_letters: DeadLetters::new(letters.path().to_owned(), MAX_BYTES),
