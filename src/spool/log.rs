@@ -443,6 +443,15 @@ impl Log {
         self.remove_doomed(now);
     }
 
+    /// Removes what packing could not: before any segment that comes behind it goes.
+    pub(super) fn remove_leftovers(&mut self, now: Instant) {
+        let leftovers = std::mem::take(&mut self.tier.lock().leftovers);
+        if !leftovers.is_empty() {
+            self.doomed.extend(leftovers);
+            self.remove_doomed(now);
+        }
+    }
+
     /// When removing is tried again.
     pub(super) fn doomed_retry_at(&self) -> Option<Instant> {
         self.doomed_retry_at

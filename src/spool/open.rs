@@ -120,6 +120,7 @@ fn state(
         pending_bytes: 0,
         n_undecided: 0,
         stuck: None,
+        leftovers: Vec::new(),
         damaged: recovered.unread,
         synced,
         last_error: recovered.report.errors.last().cloned(),

@@ -26,6 +26,8 @@ pub(super) fn pack_one(tier: &Tier) -> bool {
         Err(error) => {
             tracing::debug!(tier = %tier.name, base = segment.base, %error, "could not pack");
             let _ = tier.disk.remove(&tmp_path(tier, &segment));
+            // It may have its name already, though not durably.
+            remove(tier, segment::path(&tier.dir, segment.base, Form::Packed));
             None
         }
     };
@@ -44,8 +46,19 @@ pub(super) fn pack_one(tier: &Tier) -> bool {
         (None, _) => Form::Packed,
     };
     drop(state);
-    let _ = tier.disk.remove(&segment::path(&tier.dir, segment.base, goes));
+    remove(tier, segment::path(&tier.dir, segment.base, goes));
     true
+}
+
+/// Removes the form of a segment that does not count. Left there, it would be found at the next
+/// start, long after those behind it have gone.
+fn remove(tier: &Tier, path: std::path::PathBuf) {
+    match tier.disk.remove(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tier.lock().leftovers.push(path);
+        }
+        _ => {}
+    }
 }
 
 fn candidate(state: &State) -> Option<Segment> {

@@ -98,6 +98,8 @@ pub(super) struct State {
     pub(super) n_undecided: u64,
     /// Why pending batches cannot be written now: a disk error, or [`SpoolError::Full`].
     pub(super) stuck: Option<SpoolError>,
+    /// Files of segments in their other form, which could not be removed.
+    pub(super) leftovers: Vec<PathBuf>,
     pub(super) damaged: Vec<Damaged>,
     /// The last error and how many there were.
     pub(super) last_error: Option<SpoolError>,

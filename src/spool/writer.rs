@@ -170,6 +170,7 @@ fn tidy(log: &mut Log, now: Instant, wall_ns: i64) -> bool {
     }
     repair::repair(&tier, log.active_base(), now);
     let horizon_ns = wall_ns.saturating_sub(tier.retention_ns.load(Ordering::Relaxed));
+    log.remove_leftovers(now);
     let mut freed = free(log, horizon_ns, now);
     if log.is_outlived(horizon_ns, now) {
         log.succeed(now);
