@@ -105,6 +105,18 @@ pub fn render_all(problems: &[Diagnostic], style: Style) -> String {
     rendered.join("\n")
 }
 
+/// An error and its causes on one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}
+
 /// How a diagnostic is rendered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Style {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{self, Config};
 use crate::daemon::{self, Reload, RunOptions};
-use crate::diagnostic::{Style, render_all};
+use crate::diagnostic::{Style, chain, render_all};
 
 use super::{EXIT_FAILED, EXIT_USAGE, Exit, Run};
 
@@ -19,7 +19,7 @@ pub fn run(args: &Run) -> Result<u8, Exit> {
     match daemon::run(config, RunOptions { grace, reload: reload(args) }) {
         // Exit codes are a byte; 128 + signal fits.
         Ok(code) => Ok(u8::try_from(code).unwrap_or(EXIT_FAILED)),
-        Err(error) => Err(Exit { code: EXIT_FAILED, text: chain(&error) }),
+        Err(error) => Err(Exit { code: EXIT_FAILED, text: format!("error: {}\n", chain(&error)) }),
     }
 }
 
@@ -47,15 +47,4 @@ fn load(args: &Run, style: Style) -> Result<Config, Exit> {
         None => config::parse_with("", "command line", &env, &overrides),
     };
     loaded.map_err(|problems| Exit { code: EXIT_USAGE, text: render_all(&problems, style) })
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = format!("error: {error}");
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text + "\n"
 }

@@ -12,6 +12,7 @@ use sd_notify::NotifyState;
 
 use crate::config::Config;
 use crate::deliver::Route;
+use crate::diagnostic::chain;
 use crate::pipeline::Plan;
 use crate::sources::Stage;
 use crate::spool::{RouteOptions, TierId};
@@ -153,12 +154,12 @@ impl Daemon {
         let goes = |route: &routes::Running| {
             changes.routes_gone.iter().any(|(tier, sink)| route.is(*tier, sink))
         };
-        let (mut gone, stay) = std::mem::take(&mut self.routes).into_iter().partition(goes);
+        let (gone, stay): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.routes).into_iter().partition(goes);
         self.routes = stay;
         let deadline = Instant::now() + LAND_MAX;
-        let gone: &mut Vec<routes::Running> = &mut gone;
         gone.iter().for_each(|route| route.halt(deadline));
-        for route in gone {
+        for mut route in gone {
             route.ended().await;
         }
     }
@@ -197,15 +198,4 @@ impl Daemon {
         }
         failures
     }
-}
-
-/// An error and its causes on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }

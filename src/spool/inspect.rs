@@ -9,11 +9,9 @@ use std::path::Path;
 
 use super::cursor_file::{self, Positions};
 use super::disk::os::OsDisk;
+use super::peek::{SEGMENT_MAX, oldest_first};
 use super::scan::{self, Damage, Depth, Scan};
 use super::segment::{self, Form};
-
-/// Largest segment that is looked at; the spool's own are a few MiB.
-const SEGMENT_MAX: u64 = 256 << 20;
 
 /// One tier's folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -118,9 +116,7 @@ fn tier_files(dir: &Path, tier: String) -> io::Result<Option<TierFiles>> {
         return Ok(None);
     }
     found.quarantined.sort();
-    segments.sort_unstable_by_key(|(base, _)| *base);
-    // While a segment is packed both forms are there for a moment.
-    segments.dedup_by_key(|(base, _)| *base);
+    let segments = oldest_first(segments);
     let positions = cursor_file::peek(&OsDisk::default(), dir);
     found.cursors_unreadable = has_cursors && positions.is_none();
     let positions = positions.unwrap_or_default();

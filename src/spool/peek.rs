@@ -7,22 +7,19 @@ use std::path::Path;
 
 use super::disk::os::OsDisk;
 use super::scan::{self, Depth};
-use super::segment;
+use super::segment::{self, Form};
 use crate::event::batch::Batch;
 use crate::protect::protected::Protected;
 
 /// Largest segment that is looked at; the spool's own are a few MiB.
-const SEGMENT_MAX: u64 = 256 << 20;
+pub(super) const SEGMENT_MAX: u64 = 256 << 20;
 
 /// Hands every batch of the log in the folder `tier` to `take`, oldest first.
 pub fn peek(tier: &Path, take: &mut dyn FnMut(&Batch)) {
     let Ok(entries) = std::fs::read_dir(tier) else { return };
     let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let mut segments: Vec<_> = names.filter_map(|name| segment::parse_name(&name)).collect();
-    segments.sort_unstable_by_key(|(base, _)| *base);
-    // While a segment is packed both forms are there for a moment.
-    segments.dedup_by_key(|(base, _)| *base);
-    for (base, form) in segments {
+    let segments = names.filter_map(|name| segment::parse_name(&name)).collect();
+    for (base, form) in oldest_first(segments) {
         let path = segment::path(tier, base, form);
         let Ok(bytes) = scan::load(&OsDisk::default(), &path, SEGMENT_MAX) else { continue };
         let scan = scan::scan(&bytes, form, base, u64::MAX, Depth::Checksum);
@@ -32,4 +29,12 @@ pub fn peek(tier: &Path, take: &mut dyn FnMut(&Batch)) {
             }
         }
     }
+}
+
+/// Each segment of a folder once, in the order of the log.
+pub(super) fn oldest_first(mut segments: Vec<(u64, Form)>) -> Vec<(u64, Form)> {
+    segments.sort_unstable_by_key(|(base, _)| *base);
+    // While a segment is packed both forms are there for a moment.
+    segments.dedup_by_key(|(base, _)| *base);
+    segments
 }

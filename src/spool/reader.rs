@@ -62,18 +62,16 @@ impl FrameReader {
         self.position
     }
 
-    /// Passes the frames that end at or before `position`; returns how many events they held.
-    pub(super) fn skip_to(&mut self, position: u64, stop: u64) -> Result<u64, ReadError> {
-        let mut n_events = 0;
+    /// Passes the frames that end at or before `position`.
+    fn skip_to(&mut self, position: u64, stop: u64) -> Result<(), ReadError> {
         while self.position < position.min(stop) {
             let Some(frame) = self.peek()? else { break };
             if frame.to > position {
                 break;
             }
-            n_events += u64::from(frame.header.n_records);
             self.pass(&frame);
         }
-        Ok(n_events)
+        Ok(())
     }
 
     /// The next frame that ends at or before `stop`, whole.

@@ -28,7 +28,8 @@ pub(crate) struct Outcome {
     pub(crate) allocations: u64,
     /// Cycles a nanosecond, as measured just before and just after: the mean.
     pub(crate) cycles_per_ns: f64,
-    /// What the spool wrote, and how often it synced.
+    /// What was read, what the spool wrote, and how often it synced.
+    pub(crate) bytes_in: u64,
     pub(crate) written_bytes: f64,
     pub(crate) syncs: f64,
     pub(crate) wall: Duration,
@@ -130,6 +131,7 @@ pub(crate) fn run(setup: Setup, folder: &Path, input: &Path, run: usize) -> Outc
         peak_rss_mb: peak_rss_kb / 1024.0,
         allocations: allocations as u64,
         cycles_per_ns: f64::midpoint(before, after),
+        bytes_in: bytes,
         written_bytes,
         syncs,
         wall,

@@ -95,7 +95,7 @@ fn main() {
         let ns = median.cpu_ns / median.records as f64;
         match (case.name, durable_ns) {
             ("seeds, everything on", _) => {
-                say_durability(&median, case.corpus, n);
+                say_durability(&median);
                 durable_ns = Some(ns);
             }
             ("seeds, memory spool", Some(durable_ns)) => {
@@ -109,9 +109,8 @@ fn main() {
 }
 
 /// What durability took beside CPU time.
-fn say_durability(run: &Outcome, corpus: &str, n: u64) {
-    let bytes_in = corpus_of(corpus, n).len() as f64;
-    let (seconds, amplified) = (run.wall.as_secs_f64(), run.written_bytes / bytes_in);
+fn say_durability(run: &Outcome) {
+    let (seconds, amplified) = (run.wall.as_secs_f64(), run.written_bytes / run.bytes_in as f64);
     let verdict = if amplified <= 1.2 { "met" } else { "MISSED" };
     let syncs = run.syncs / seconds;
     println!(

@@ -80,14 +80,26 @@ impl Metrics {
             .collect()
     }
 
+    /// What came in on a route, and where it is: delivered, sampled out, dead letters, dropped and
+    /// spooled.
+    fn balance(&self, tier: &str, sink: &str) -> (u64, [u64; 5]) {
+        let of = |name| self.route(name, tier, sink);
+        let parts = [
+            of("delivered_events_total"),
+            of("sampled_out_events_total"),
+            of("dead_letter_events_total"),
+            self.dropped(tier, sink),
+            of("spooled_events"),
+        ];
+        (of("events_total"), parts)
+    }
+
     /// As [`Self::assert_balanced`], to wait for: the parts of one scrape are read one after the
     /// other while events move, so that it holds at quiet moments.
     pub(crate) fn is_balanced(&self) -> bool {
         self.routes().iter().all(|(tier, sink)| {
-            let of = |name| self.route(name, tier, sink);
-            let out = of("delivered_events_total") + of("sampled_out_events_total");
-            let kept = of("dead_letter_events_total") + of("spooled_events");
-            of("events_total") == out + kept + self.dropped(tier, sink)
+            let (n_events, parts) = self.balance(tier, sink);
+            n_events == parts.iter().sum::<u64>()
         })
     }
 
@@ -97,16 +109,8 @@ impl Metrics {
         let routes = self.routes();
         assert!(!routes.is_empty());
         for (tier, sink) in routes {
-            let of = |name| self.route(name, &tier, &sink);
-            let parts = [
-                of("delivered_events_total"),
-                of("sampled_out_events_total"),
-                of("dead_letter_events_total"),
-                self.dropped(&tier, &sink),
-                of("spooled_events"),
-            ];
-            let total: u64 = parts.iter().sum();
-            assert_eq!(of("events_total"), total, "{tier} {sink}: {parts:?}");
+            let (n_events, parts) = self.balance(&tier, &sink);
+            assert_eq!(n_events, parts.iter().sum::<u64>(), "{tier} {sink}: {parts:?}");
         }
     }
 }
