@@ -17,6 +17,7 @@ mod meaning;
 mod numbers;
 pub mod plan;
 pub mod process;
+pub mod requests;
 pub mod roles;
 pub mod rules;
 pub mod sample;

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::event::record::Kind;
+pub use crate::event::signal::Signal;
 use crate::units::HumanDuration;
 
 use super::de::wrong;
@@ -52,29 +53,6 @@ pub enum WhenFull {
     DropOldest,
     /// Sources that can be read again later wait.
     Block,
-}
-
-/// What a tier carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Signal {
-    /// Log records.
-    Logs,
-    /// Metric points.
-    Metrics,
-    /// Spans.
-    Traces,
-}
-
-impl Signal {
-    /// The word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Signal::Logs => "logs",
-            Signal::Metrics => "metrics",
-            Signal::Traces => "traces",
-        }
-    }
 }
 
 /// A tier that exists without being written (design, section 1).

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{self, Config};
 use crate::event::record::Kind;
+use crate::event::signal::Signal;
 use crate::pipeline::condition::Condition;
 use crate::pipeline::rules::{RawRule, Rules};
 use crate::pipeline::sample::{Sampler, Threshold};
@@ -35,7 +36,10 @@ pub fn plan(config: &Config) -> Result<Arc<Plan>, DaemonError> {
         .map(|rule| RawRule { when: rule.when.clone(), kind: rule.kind.0.as_str().to_owned() })
         .collect();
     let rules = Rules::compile(&rules).map_err(|errors| refused(&errors))?;
-    Ok(Plan::new(tiers, tier_of_kind, rules, sampler(config)?, keyring))
+    let signals = config.tiers.iter().map(|tier| tier.signal).zip(0..);
+    let items: Vec<(Signal, usize)> =
+        signals.filter(|(signal, _)| *signal != Signal::Logs).collect();
+    Ok(Plan::new(tiers, tier_of_kind, rules, sampler(config)?, keyring).with_items(&items))
 }
 
 /// Each tier's policy, in the order of the config's tiers.
@@ -63,6 +67,11 @@ fn sampler(config: &Config) -> Result<Sampler, DaemonError> {
             let threshold = Threshold::from_probability(rate);
             sampler.set_rate(kind, threshold.ok_or_else(|| refused(&["a rate of 0"]))?);
         }
+    }
+    let spans = config.sample.rate.spans.get();
+    if spans < 1.0 {
+        let threshold = Threshold::from_probability(spans);
+        sampler.set_span_rate(threshold.ok_or_else(|| refused(&["a rate of 0"]))?);
     }
     Ok(sampler)
 }

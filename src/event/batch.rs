@@ -1,20 +1,34 @@
 //! Many events of one origin: a slab of bytes and a table of fixed records over it.
 //!
+//! Logs are lines, a newline behind each. Spans and metrics are the items of one OTLP request, and
+//! the slab is that request: what items share (resource, scope) lies between them, see
+//! [`super::otlp`].
+//!
 //! The same two arrays are the frame on disk ([`super::frame`]). A batch is read by sinks; only
 //! `protect` and the frame decoder make one that leaves the pipeline (see `protect::Protected`).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::origin::Origin;
+use super::otlp::subset;
 use super::record::{NO_SPAN, Record};
+use super::signal::Signal;
 use super::slab::Slab;
+
+/// Bytes of a trace id.
+pub const TRACE_ID_LEN: usize = 16;
+/// Bytes of a span id.
+pub const SPAN_ID_LEN: usize = 8;
 
 /// A slab of events and the table over it.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// One entry per event, in the order of their bytes and of their source.
     pub table: Vec<Record>,
-    /// The events' bytes, a newline behind each.
+    /// What the events are.
+    pub signal: Signal,
+    /// The events' bytes: lines with a newline behind each, or a whole request.
     pub slab: Slab,
     /// What all of them share.
     pub origin: Arc<Origin>,
@@ -63,10 +77,20 @@ impl Batch {
         Some(Event { record, bytes: line(&self.slab, record), batch: self })
     }
 
-    /// A batch of those `events` (indices into the table) alone, with the same origin and
+    /// A batch of those `events` (rising indices into the table) alone, with the same origin and
     /// positions.
     #[must_use]
     pub fn only(&self, events: impl IntoIterator<Item = usize>) -> Self {
+        let (table, slab) = match self.signal {
+            Signal::Logs => self.lines_only(events),
+            Signal::Traces | Signal::Metrics => self.items_only(events),
+        };
+        let origin = Arc::clone(&self.origin);
+        let Self { signal, source_key, source_base, source_end, observed_ns, .. } = *self;
+        Self { table, signal, slab, origin, source_key, source_base, source_end, observed_ns }
+    }
+
+    fn lines_only(&self, events: impl IntoIterator<Item = usize>) -> (Vec<Record>, Slab) {
         let (mut table, mut slab) = (Vec::new(), Slab::default());
         for event in events.into_iter().filter_map(|index| self.event(index)) {
             let off = slab.len() as u32;
@@ -74,9 +98,27 @@ impl Batch {
             slab.extend_from_slice(b"\n");
             table.push(Record { off, ..*event.record });
         }
-        let origin = Arc::clone(&self.origin);
-        let Self { source_key, source_base, source_end, observed_ns, .. } = *self;
-        Self { table, slab, origin, source_key, source_base, source_end, observed_ns }
+        (table, slab)
+    }
+
+    fn items_only(&self, events: impl IntoIterator<Item = usize>) -> (Vec<Record>, Slab) {
+        let mut table: Vec<Record> =
+            events.into_iter().filter_map(|index| self.table.get(index)).copied().collect();
+        let mut wanted = table.iter().map(|record| record.off as usize).peekable();
+        let mut request = Vec::new();
+        let is_wanted = |_, at: usize| wanted.next_if_eq(&at).is_some();
+        // The frame's own checks and the pipeline let only sound requests into a batch.
+        let cut = subset::only(&self.slab, is_wanted, &mut request);
+        let mut left = table.iter_mut();
+        let placed = cut.and_then(|()| {
+            subset::items(&request, |place| {
+                if let Some(record) = left.next() {
+                    record.off = place.item.start as u32;
+                }
+            })
+        });
+        debug_assert!(placed.is_ok() && left.next().is_none(), "BUG: a batch of broken items");
+        (table, Slab::from_bytes(&request))
     }
 
     /// The stable id of the event with this `record`, equal whenever the same bytes are read again.
@@ -115,14 +157,25 @@ impl<'a> Event<'a> {
 
     /// The 32 hex digits of the trace id.
     #[must_use]
-    pub fn trace_id(&self) -> Option<&'a [u8]> {
-        self.span(self.record.trace_id_off, 32)
+    pub fn trace_id(&self) -> Option<Cow<'a, [u8]>> {
+        self.hex(self.record.trace_id_off, TRACE_ID_LEN)
     }
 
     /// The 16 hex digits of the span id.
     #[must_use]
-    pub fn span_id(&self) -> Option<&'a [u8]> {
-        self.span(self.record.span_id_off, 16)
+    pub fn span_id(&self) -> Option<Cow<'a, [u8]>> {
+        self.hex(self.record.span_id_off, SPAN_ID_LEN)
+    }
+
+    /// Lines hold ids as digits, items as bytes.
+    fn hex(&self, off: u32, len: usize) -> Option<Cow<'a, [u8]>> {
+        match self.batch.signal {
+            Signal::Logs => self.span(off, 2 * len).map(Cow::Borrowed),
+            Signal::Traces | Signal::Metrics => {
+                let digits = data_encoding::HEXLOWER.encode(self.span(off, len)?);
+                Some(Cow::Owned(digits.into_bytes()))
+            }
+        }
     }
 
     /// The position of the event in its source.

@@ -6,7 +6,7 @@
 //!      4    4  crc32            over bytes 8.. of the header and all that follows
 //!      8    1  version          1
 //!      9    1  codec            0 stored, 1 zstd (table and bytes as one stream)
-//!     10    1  signal           0 logs
+//!     10    1  signal           0 logs, 1 spans, 2 metrics
 //!     11    1  reserved         0
 //!     12    4  n_records        may be 0: the frame then only carries a position
 //!     16    4  origin_len       bytes of the origin, see Origin::encode
@@ -29,9 +29,10 @@
 
 use std::sync::Arc;
 
-use super::batch::Batch;
+use super::batch::{Batch, SPAN_ID_LEN, TRACE_ID_LEN};
 use super::origin::Origin;
 use super::record::{NO_SPAN, Record};
+use super::signal::Signal;
 use super::slab::Slab;
 
 /// Length of the fixed header.
@@ -58,6 +59,8 @@ pub struct Header {
     pub crc: u32,
     /// How the body is stored.
     pub codec: Codec,
+    /// What the events are.
+    pub signal: Signal,
     /// Events in the frame.
     pub n_records: u32,
     /// Bytes of the origin.
@@ -120,6 +123,7 @@ impl Header {
         let header = Self {
             crc: read_u32(head, 4),
             codec,
+            signal: Signal::from_u8(head[10]).ok_or(FrameError::Lengths)?,
             n_records: read_u32(head, 12),
             origin_len: read_u32(head, 16),
             body_len: read_u32(head, 20),
@@ -158,6 +162,7 @@ impl Header {
         head[4..8].copy_from_slice(&self.crc.to_le_bytes());
         head[8] = VERSION;
         head[9] = self.codec as u8;
+        head[10] = self.signal as u8;
         head[12..16].copy_from_slice(&self.n_records.to_le_bytes());
         head[16..20].copy_from_slice(&self.origin_len.to_le_bytes());
         head[20..24].copy_from_slice(&self.body_len.to_le_bytes());
@@ -224,6 +229,7 @@ fn seal(batch: &Batch, codec: Codec, body: &[&[u8]]) -> Vec<u8> {
     let header = Header {
         crc: 0,
         codec,
+        signal: batch.signal,
         n_records: batch.table.len() as u32,
         origin_len: (head.len() - HEADER_LEN) as u32,
         body_len: body.iter().map(|part| part.len()).sum::<usize>() as u32,
@@ -260,11 +266,12 @@ pub fn decode(frame: &[u8]) -> Result<Batch, FrameError> {
         Codec::Stored => unpack_stored(&header, body),
         Codec::Zstd => unpack_zstd(&header, body)?,
     };
-    if !table.iter().all(|record| is_sound(record, &slab)) {
+    if !table.iter().all(|record| is_sound(record, header.signal, &slab)) {
         return Err(FrameError::Record);
     }
     Ok(Batch {
         table,
+        signal: header.signal,
         slab,
         origin: Arc::new(origin),
         source_key: header.source_key,
@@ -295,14 +302,16 @@ fn unpack_zstd(header: &Header, body: &[u8]) -> Result<(Vec<Record>, Slab), Fram
     Ok((table, slab))
 }
 
-fn is_sound(record: &Record, slab: &[u8]) -> bool {
+fn is_sound(record: &Record, signal: Signal, slab: &[u8]) -> bool {
+    // A line holds ids as hex digits.
+    let digits = if signal == Signal::Logs { 2 } else { 1 };
     let inside = |off: u32, len: u32| {
         off == NO_SPAN || u64::from(off) + u64::from(len) <= u64::from(record.len)
     };
     u64::from(record.off) + u64::from(record.len) <= slab.len() as u64
         && inside(record.request_id_off, u32::from(record.request_id_len))
-        && inside(record.trace_id_off, 32)
-        && inside(record.span_id_off, 16)
+        && inside(record.trace_id_off, TRACE_ID_LEN as u32 * digits)
+        && inside(record.span_id_off, SPAN_ID_LEN as u32 * digits)
 }
 
 fn read_u32(head: &[u8; HEADER_LEN], at: usize) -> u32 {
@@ -326,6 +335,7 @@ mod tests {
         second.request_id_len = 3;
         Batch {
             table: vec![Record::new(0, 7), second],
+            signal: Signal::Logs,
             slab: Slab::from_bytes(text),
             origin: Arc::new(Origin { source: "model".into(), ..Origin::default() }),
             source_key: 7,
@@ -362,7 +372,7 @@ mod tests {
             for bit in 0..frame.len() * 8 {
                 let mut bad = frame.clone();
                 bad[bit / 8] ^= 1 << (bit % 8);
-                // Bytes 10, 11, 28..32 are reserved and covered by the checksum like the rest.
+                // Bytes 11, 28..32 are reserved and covered by the checksum like the rest.
                 assert!(decode(&bad).is_err(), "bit {bit}");
             }
             for cut in 0..frame.len() {

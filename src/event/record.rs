@@ -26,14 +26,15 @@ pub struct Record {
     pub threshold: u64,
     /// First byte of the event in the batch's bytes.
     pub off: u32,
-    /// Length of the event, without the newline behind it. A joined traceback holds newlines
+    /// Length of the event, without the newline behind a line. A joined traceback holds newlines
     /// inside.
     pub len: u32,
     /// Offset of `request_id`'s text within the event, or [`NO_SPAN`].
     pub request_id_off: u32,
-    /// Offset of the 32 hex digits of `trace_id` within the event, or [`NO_SPAN`].
+    /// Offset of `trace_id` within the event, or [`NO_SPAN`]: 32 hex digits of a line, 16 bytes of
+    /// a span.
     pub trace_id_off: u32,
-    /// Offset of the 16 hex digits of `span_id` within the event, or [`NO_SPAN`].
+    /// Offset of `span_id` within the event, or [`NO_SPAN`]: 16 hex digits or 8 bytes.
     pub span_id_off: u32,
     /// Where the event began in its source, relative to the frame's `source_base`.
     pub source_off: u32,

@@ -30,6 +30,14 @@ impl Slab {
         Self { buf: vec![0; capacity + PAD], len: 0, pool: None }
     }
 
+    /// A slab outside any pool that is `content`, with room made for the padding.
+    #[must_use]
+    pub fn from_vec(mut content: Vec<u8>) -> Self {
+        let len = content.len();
+        content.resize(len + PAD, 0);
+        Self { buf: content, len, pool: None }
+    }
+
     /// A slab outside any pool that holds `content`.
     #[must_use]
     pub fn from_bytes(content: &[u8]) -> Self {

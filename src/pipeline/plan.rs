@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::record::Kind;
+use crate::event::signal::Signal;
 use crate::protect::policy::Policy;
 use crate::protect::pseudonym::Keyring;
 
@@ -28,6 +29,8 @@ pub struct Plan {
     pub tier_of_kind: [usize; Kind::ALL.len()],
     /// Own classification rules.
     pub rules: Rules,
+    /// The tiers of spans and metrics, where the config has one.
+    pub tier_of_items: [Option<usize>; Signal::ALL.len()],
     /// Rates per kind and keep rules.
     pub sampler: Sampler,
     /// Key material for pseudonyms, where the config has any.
@@ -57,7 +60,28 @@ impl Plan {
                 fields.push(field.clone());
             }
         }
-        Arc::new(Self { tiers, tier_of_kind, rules, sampler, keyring, fields })
+        let tier_of_items = [None; Signal::ALL.len()];
+        Arc::new(Self { tiers, tier_of_kind, tier_of_items, rules, sampler, keyring, fields })
+    }
+
+    /// The same with tiers for spans and metrics.
+    ///
+    /// # Panics
+    /// As [`Plan::new`].
+    #[must_use]
+    pub fn with_items(self: Arc<Self>, tier_of_items: &[(Signal, usize)]) -> Arc<Self> {
+        let mut plan = Arc::into_inner(self).unwrap_or_else(|| unreachable!("BUG: a shared plan"));
+        for &(signal, tier) in tier_of_items {
+            assert!(tier < plan.tiers.len(), "BUG: a signal is routed to a tier that is not there");
+            plan.tier_of_items[signal as usize] = Some(tier);
+        }
+        Arc::new(plan)
+    }
+
+    /// The tier of spans or metrics; none of logs, which go by their kind.
+    #[must_use]
+    pub fn tier_of_signal(&self, signal: Signal) -> Option<usize> {
+        self.tier_of_items[signal as usize]
     }
 
     /// The tier of events of `kind`.

@@ -25,6 +25,7 @@ use super::facts::{Facts, KeyMemo};
 use super::lessons::Lessons;
 use super::meaning::Meaning;
 use super::plan::Plan;
+use super::requests::Memo;
 
 /// The pure middle for one stream. Keeps what it learned from line to line.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Pipeline {
     pub(super) work: Work,
     /// A key that began on an earlier line of text.
     pub(super) pem: pem::Block,
+    /// What was learned from requests.
+    pub(super) requests: Memo,
     /// Per tier the stream position below which its log already holds everything.
     pub(super) held_to: Vec<u64>,
     /// For tests: walk every line, as if no shape had ever been learned.
@@ -89,6 +92,7 @@ impl Pipeline {
             memo: KeyMemo::default(),
             work: Work::default(),
             pem: pem::Block::default(),
+            requests: Memo::default(),
             held_to,
             is_forgetful: false,
         }

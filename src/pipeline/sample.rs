@@ -57,6 +57,7 @@ impl Decision {
 #[derive(Clone, Debug, Default)]
 pub struct Sampler {
     rates: [Option<Threshold>; Kind::ALL.len()],
+    span_rate: Option<Threshold>,
     keep: Vec<Condition>,
 }
 
@@ -64,13 +65,24 @@ impl Sampler {
     /// Keeps everything until [`Self::set_rate`]; what one of `keep` holds for, in any case.
     #[must_use]
     pub fn new(keep: Vec<Condition>) -> Self {
-        Self { rates: Default::default(), keep }
+        Self { keep, ..Self::default() }
     }
 
     /// Sets the rate of a kind. A kind with no rate is kept whole, as requests and predictions
     /// should be.
     pub fn set_rate(&mut self, kind: Kind, threshold: Threshold) {
         self.rates[kind as usize] = Some(threshold);
+    }
+
+    /// Sets the rate of spans.
+    pub fn set_span_rate(&mut self, threshold: Threshold) {
+        self.span_rate = Some(threshold);
+    }
+
+    /// Whether spans can be dropped.
+    #[must_use]
+    pub fn samples_spans(&self) -> bool {
+        self.span_rate.is_some_and(|threshold| threshold != Threshold::ALL)
     }
 
     /// The keep rules, in their order.
@@ -110,19 +122,39 @@ impl Sampler {
         incoming: Option<Threshold>,
         keep_rule: Option<u8>,
     ) -> Decision {
-        let (own, own_rule) = match (keep_rule, self.rates[kind as usize]) {
-            (Some(n), _) => (Threshold::ALL, rule::KEEP.saturating_add(n)),
-            (None, Some(rate)) => (rate, rule::RATE),
-            (None, None) => (Threshold::ALL, rule::WHOLE),
-        };
-        let inconsistent = incoming.is_some_and(|incoming| !incoming.keeps(randomness));
-        let upstream = incoming.filter(|incoming| !inconsistent && *incoming > own);
-        let (threshold, rule) = match upstream {
-            Some(upstream) => (upstream, rule::UPSTREAM),
-            None => (own, own_rule),
-        };
-        Decision { keep: threshold.keeps(randomness), threshold, rule, inconsistent }
+        decide(self.rates[kind as usize], randomness, incoming, keep_rule)
     }
+
+    /// Decides about a span, as [`Self::decide`].
+    #[must_use]
+    pub fn decide_span(
+        &self,
+        randomness: Randomness,
+        incoming: Option<Threshold>,
+        keep_rule: Option<u8>,
+    ) -> Decision {
+        decide(self.span_rate, randomness, incoming, keep_rule)
+    }
+}
+
+fn decide(
+    rate: Option<Threshold>,
+    randomness: Randomness,
+    incoming: Option<Threshold>,
+    keep_rule: Option<u8>,
+) -> Decision {
+    let (own, own_rule) = match (keep_rule, rate) {
+        (Some(n), _) => (Threshold::ALL, rule::KEEP.saturating_add(n)),
+        (None, Some(rate)) => (rate, rule::RATE),
+        (None, None) => (Threshold::ALL, rule::WHOLE),
+    };
+    let inconsistent = incoming.is_some_and(|incoming| !incoming.keeps(randomness));
+    let upstream = incoming.filter(|incoming| !inconsistent && *incoming > own);
+    let (threshold, rule) = match upstream {
+        Some(upstream) => (upstream, rule::UPSTREAM),
+        None => (own, own_rule),
+    };
+    Decision { keep: threshold.keeps(randomness), threshold, rule, inconsistent }
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use crate::event::batch::Batch;
 use crate::event::chunk::{Chunk, Lines};
 use crate::event::origin::Origin;
 use crate::event::record::Record;
+use crate::event::signal::Signal;
 use crate::event::slab::Slab;
 
 /// A slab that is filled to less than this part is given back, and its lines copied out of it.
@@ -34,6 +35,15 @@ pub struct Sealed {
     pub batch: Protected,
     /// Events of the chunk that this tier did not keep by sampling.
     pub sampled_out: u64,
+}
+
+impl Sealed {
+    /// Seals what is left of a request of spans or metrics, whose every text went through
+    /// protection; `sampled_out` of its items were not kept.
+    #[must_use]
+    pub fn request(tier: usize, batch: Batch, sampled_out: u64) -> Self {
+        Self { tier, batch: Protected::seal(batch), sampled_out }
+    }
 }
 
 /// The gathering of one chunk.
@@ -192,6 +202,7 @@ impl Outputs {
             let (table, slab) = self.bytes_of(index, tier);
             let batch = Protected::seal(Batch {
                 table,
+                signal: Signal::Logs,
                 slab,
                 origin: Arc::clone(&self.origin),
                 source_key: self.source_key,

@@ -16,11 +16,8 @@
 //! go too, or a source would be thought further than its bytes. Without marks the two look alike.
 //! The footer lets a restart take a sealed segment on trust: only the last one is read whole.
 
-use std::sync::Arc;
-
 use crate::event::batch::Batch;
 use crate::event::frame::{self, Header};
-use crate::event::origin::Origin;
 use crate::event::slab::Slab;
 
 /// Bytes of a mark, and of a snapshot or footer without its content.
@@ -137,13 +134,10 @@ pub(super) fn read_footer(bytes: &[u8]) -> Option<Footer> {
 
 fn own(kind: OwnKind, at: u64, payload: &[u8]) -> Vec<u8> {
     let batch = Batch {
-        table: Vec::new(),
         slab: Slab::from_bytes(payload),
-        origin: Arc::new(Origin::default()),
-        source_key: 0,
         source_base: kind as u64,
         source_end: at,
-        observed_ns: 0,
+        ..Batch::default()
     };
     let parts = frame::encode(&batch);
     let mut bytes = Vec::with_capacity(parts.len());

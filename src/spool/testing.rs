@@ -6,6 +6,7 @@ use crate::event::batch::Batch;
 use crate::event::frame;
 use crate::event::origin::Origin;
 use crate::event::record::Record;
+use crate::event::signal::Signal;
 use crate::event::slab::Slab;
 use crate::protect::protected::Protected;
 
@@ -21,7 +22,9 @@ pub(super) fn frame_of(key: u64, base: u64, end: u64, lines: &[&[u8]]) -> Vec<u8
     let origin = Arc::new(Origin { source: "model".into(), ..Origin::default() });
     let (source_key, source_base, source_end) = (key, base, end);
     let observed_ns = base.cast_signed();
-    let batch = Batch { table, slab, origin, source_key, source_base, source_end, observed_ns };
+    let signal = Signal::Logs;
+    let batch =
+        Batch { table, signal, slab, origin, source_key, source_base, source_end, observed_ns };
     let parts = frame::encode(&batch);
     [&parts.head, &*parts.table, parts.bytes].concat()
 }

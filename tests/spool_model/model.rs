@@ -144,7 +144,16 @@ pub(crate) fn batch(
     }
     let origin = Arc::new(Origin { source: format!("item {id}"), ..Origin::default() });
     let (source_key, source_base, source_end) = source;
-    let batch = Batch { table, slab, origin, source_key, source_base, source_end, observed_ns };
+    let batch = Batch {
+        table,
+        slab,
+        origin,
+        source_key,
+        source_base,
+        source_end,
+        observed_ns,
+        ..Batch::default()
+    };
     let parts = frame::encode(&batch);
     let bytes = [&parts.head, &*parts.table, parts.bytes].concat();
     Protected::from_frame(&bytes).expect("a sound frame")

@@ -48,6 +48,7 @@ pub(crate) fn batch(lines: &[&str], describe: impl Fn(&str, &mut Record)) -> Bat
         source_base: 0,
         source_end,
         observed_ns: NOON + 1_000_000_000,
+        ..Batch::default()
     }
 }
 

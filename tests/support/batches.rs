@@ -46,6 +46,7 @@ pub(crate) fn frame_of<L: AsRef<str>>(
         source_base: from,
         source_end,
         observed_ns,
+        ..Batch::default()
     };
     let parts = frame::encode(&batch);
     let bytes = [parts.head.as_slice(), &parts.table, parts.bytes].concat();

@@ -15,6 +15,7 @@
 //! never changes from line to line. Each line is parsed once more before it is written: one
 //! line that is not JSON makes the whole file unreadable to some readers.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
@@ -110,8 +111,8 @@ impl Lines {
             ("tier", Some(self.tier.as_ref().into())),
             ("source", Some(origin.source.as_str().into())),
             ("stream", Some(origin.stream.as_str().into()).filter(|_| !origin.stream.is_empty())),
-            ("trace_id", event.trace_id().map(String::from_utf8_lossy)),
-            ("span_id", event.span_id().map(String::from_utf8_lossy)),
+            ("trace_id", event.trace_id().map(text_of)),
+            ("span_id", event.span_id().map(text_of)),
             ("record_id", Some(event.record_id().to_string().into())),
         ] {
             write!(out, ",\"{key}\":").expect("BUG: a vector takes every write");
@@ -163,5 +164,12 @@ impl Encoder for Lines {
         body.bytes = self.bytes;
         body.file_name = format!("{}/{day}/{}", self.tier, name::file(range, Format::Lines));
         Ok(())
+    }
+}
+/// Bytes that are meant to be text.
+fn text_of(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match bytes {
+        Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+        Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
     }
 }

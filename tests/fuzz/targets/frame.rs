@@ -26,8 +26,9 @@ fn check(bytes: &[u8]) {
     // Whatever an accessor does, it finds its bytes.
     for event in batch.events() {
         assert_eq!(event.bytes.len(), event.record.len as usize);
-        let ids = [event.request_id(), event.trace_id(), event.span_id()];
-        assert!(ids.into_iter().flatten().all(|id| id.len() <= event.bytes.len()));
+        assert!(event.request_id().is_none_or(|id| id.len() <= event.bytes.len()));
+        assert!(event.trace_id().is_none_or(|id| id.len() == 32));
+        assert!(event.span_id().is_none_or(|id| id.len() == 16));
         assert!((0.0..=1.0).contains(&event.record.probability()));
         let _ = (event.record.kind(), event.record.level(), event.source_position());
     }

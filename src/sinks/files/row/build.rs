@@ -120,11 +120,10 @@ fn record_id(event: Event<'_>) -> String {
     text
 }
 
-fn lower_hex(digits: &[u8]) -> Cow<'_, str> {
-    let text = json::utf8(digits);
-    match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        true => Cow::Owned(text.to_ascii_lowercase()),
-        false => text,
+fn lower_hex(digits: Cow<'_, [u8]>) -> Cow<'_, str> {
+    match digits {
+        Cow::Borrowed(digits) if !digits.iter().any(u8::is_ascii_uppercase) => json::utf8(digits),
+        digits => Cow::Owned(json::utf8(&digits).to_ascii_lowercase()),
     }
 }
 

@@ -1,0 +1,299 @@
+//! Protobuf's wire format: fields one after the other, each a tag and a value.
+//!
+//! Source: the protobuf encoding guide. Groups (wire types 3 and 4) are not of proto3 and refused.
+
+/// Bytes that are not protobuf, or not this message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed protobuf at byte {at}: {what}")]
+pub struct Malformed {
+    /// Where in the request.
+    pub at: usize,
+    /// What is wrong there.
+    pub what: &'static str,
+}
+
+/// How a field's value lies on the wire: the low three bits of its tag.
+pub mod kind {
+    /// A number of one to ten bytes.
+    pub const VARINT: u32 = 0;
+    /// Eight bytes.
+    pub const FIXED64: u32 = 1;
+    /// A length and as many bytes.
+    pub const BYTES: u32 = 2;
+    /// Four bytes.
+    pub const FIXED32: u32 = 5;
+}
+
+/// The tag of field `number` with values of `kind`.
+#[must_use]
+pub const fn tag(number: u32, kind: u32) -> u32 {
+    number << 3 | kind
+}
+
+/// One field: positions in the buffer that it was read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Number and wire type, see [`tag`].
+    pub tag: u32,
+    /// First byte of the tag.
+    pub at: usize,
+    /// First byte of the value, behind tag and length.
+    pub start: usize,
+    /// Behind the last byte of the value.
+    pub end: usize,
+}
+
+impl Field {
+    /// The field's number.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.tag >> 3
+    }
+
+    /// The wire type.
+    #[must_use]
+    pub fn kind(&self) -> u32 {
+        self.tag & 7
+    }
+
+    /// Bytes of the value.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// Whether the value has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// The value's bytes.
+    #[must_use]
+    #[inline]
+    pub fn of<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The value as a number: a varint, or eight or four bytes little-endian.
+    #[must_use]
+    #[inline]
+    pub fn number_in(&self, bytes: &[u8]) -> u64 {
+        let value = self.of(bytes);
+        if self.kind() == kind::VARINT {
+            let mut at = 0;
+            return varint(value, &mut at, value.len()).unwrap_or(0);
+        }
+        let mut wide = [0; 8];
+        let len = value.len().min(8);
+        wide[..len].copy_from_slice(&value[..len]);
+        u64::from_le_bytes(wide)
+    }
+}
+
+/// Reads the fields of one message: `bytes[at..end]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    end: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// The message that lies at `start..end` of `bytes`.
+    #[must_use]
+    pub fn new(bytes: &'a [u8], start: usize, end: usize) -> Self {
+        Self { bytes, at: start, end: end.min(bytes.len()) }
+    }
+
+    /// The message that is a field's value.
+    #[must_use]
+    pub fn of(bytes: &'a [u8], field: Field) -> Self {
+        Self::new(bytes, field.start, field.end)
+    }
+
+    /// The next field; `None` behind the last one.
+    ///
+    /// # Errors
+    /// [`Malformed`] where the bytes are no field of proto3, or reach over the message's end.
+    #[inline]
+    pub fn read(&mut self) -> Result<Option<Field>, Malformed> {
+        let at = self.at;
+        if at >= self.end {
+            return Ok(None);
+        }
+        let tag = varint(self.bytes, &mut self.at, self.end)?;
+        let start = self.at;
+        let (start, len) = match tag as u32 & 7 {
+            kind::BYTES => {
+                let len = varint(self.bytes, &mut self.at, self.end)?;
+                (self.at, usize::try_from(len).unwrap_or(usize::MAX))
+            }
+            kind::VARINT => {
+                varint(self.bytes, &mut self.at, self.end)?;
+                (start, self.at - start)
+            }
+            kind::FIXED64 => (start, 8),
+            kind::FIXED32 => (start, 4),
+            _ => return Err(Malformed { at, what: "a wire type that proto3 does not have" }),
+        };
+        if tag >> 3 == 0 || tag > u64::from(u32::MAX) {
+            return Err(Malformed { at, what: "a field number out of range" });
+        }
+        if len > self.end - start {
+            return Err(Malformed { at, what: "a value that reaches over its message's end" });
+        }
+        self.at = start + len;
+        Ok(Some(Field { tag: tag as u32, at, start, end: self.at }))
+    }
+}
+
+/// Reads a varint at `at`, which moves behind it.
+///
+/// # Errors
+/// [`Malformed`] where it is cut, or longer than ten bytes.
+#[inline]
+pub fn varint(bytes: &[u8], at: &mut usize, end: usize) -> Result<u64, Malformed> {
+    let bytes = bytes.get(..end).unwrap_or(bytes);
+    match bytes.get(*at) {
+        Some(&byte) if byte < 0x80 => {
+            *at += 1;
+            Ok(u64::from(byte))
+        }
+        _ => long_varint(bytes, at),
+    }
+}
+
+fn long_varint(bytes: &[u8], at: &mut usize) -> Result<u64, Malformed> {
+    let start = *at;
+    let mut number = 0;
+    for shift in (0..70).step_by(7) {
+        let Some(&byte) = bytes.get(*at) else {
+            return Err(Malformed { at: start, what: "a number that is cut off" });
+        };
+        *at += 1;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Ok(number);
+        }
+    }
+    Err(Malformed { at: start, what: "a number of more than ten bytes" })
+}
+
+/// Bytes of `n` as a varint.
+#[must_use]
+#[inline]
+pub fn varint_len(n: u64) -> usize {
+    // 7 bits a byte; `| 1` because zero takes a byte too.
+    (70 - (n | 1).leading_zeros() as usize) / 7
+}
+
+/// Appends `n` as a varint.
+#[inline]
+pub fn push_varint(out: &mut Vec<u8>, mut n: u64) {
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}
+
+/// Appends field `number` with the bytes `value`.
+pub fn push_bytes(out: &mut Vec<u8>, number: u32, value: &[u8]) {
+    push_head(out, number, value.len());
+    out.extend_from_slice(value);
+}
+
+/// Appends the head of field `number`, whose value of `len` bytes follows.
+pub fn push_head(out: &mut Vec<u8>, number: u32, len: usize) {
+    push_varint(out, u64::from(tag(number, kind::BYTES)));
+    push_varint(out, len as u64);
+}
+
+/// Appends field `number` as a varint.
+pub fn push_number(out: &mut Vec<u8>, number: u32, value: u64) {
+    push_varint(out, u64::from(tag(number, kind::VARINT)));
+    push_varint(out, value);
+}
+
+/// Appends field `number` as eight bytes.
+pub fn push_fixed64(out: &mut Vec<u8>, number: u32, value: u64) {
+    push_varint(out, u64::from(tag(number, kind::FIXED64)));
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// Appends field `number` as four bytes.
+pub fn push_fixed32(out: &mut Vec<u8>, number: u32, value: u32) {
+    push_varint(out, u64::from(tag(number, kind::FIXED32)));
+    out.extend_from_slice(&value.to_le_bytes());
+}
+
+/// Appends field `number` as a message that `write` appends.
+pub fn push_message(out: &mut Vec<u8>, number: u32, write: impl FnOnce(&mut Vec<u8>)) {
+    push_varint(out, u64::from(tag(number, kind::BYTES)));
+    let at = out.len();
+    // One byte for the length, which most messages need; more of it is made room for behind.
+    out.push(0);
+    write(out);
+    let len = out.len() - at - 1;
+    if len < 0x80 {
+        out[at] = len as u8;
+        return;
+    }
+    let mut head = Vec::with_capacity(5);
+    push_varint(&mut head, len as u64);
+    out.splice(at..=at, head);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut bytes = Vec::new();
+        push_number(&mut bytes, 1, 300);
+        push_fixed64(&mut bytes, 7, 1 << 40);
+        push_fixed32(&mut bytes, 16, 5);
+        push_message(&mut bytes, 2, |out| push_bytes(out, 1, &[7; 200]));
+        push_bytes(&mut bytes, 3, b"");
+        let mut reader = Reader::new(&bytes, 0, bytes.len());
+        let mut next = || reader.read().expect("sound");
+        assert_eq!(next().map(|f| (f.number(), f.number_in(&bytes))), Some((1, 300)));
+        assert_eq!(next().map(|f| (f.number(), f.number_in(&bytes))), Some((7, 1 << 40)));
+        assert_eq!(next().map(|f| (f.number(), f.number_in(&bytes))), Some((16, 5)));
+        let message = next().expect("a message");
+        let inside = Reader::of(&bytes, message).read().expect("sound").expect("a field");
+        assert_eq!(inside.of(&bytes), [7; 200]);
+        assert_eq!(next().map(|f| f.is_empty()), Some(true));
+        assert_eq!(next(), None);
+    }
+
+    #[test]
+    fn what_is_no_field_is_refused() {
+        for bytes in [
+            &[0x0a][..],   // a length is missing
+            &[0x0a, 2, 1], // a value is cut
+            &[0x09, 0, 0], // eight bytes are cut
+            &[0x0b],       // a group
+            &[0x02, 0],    // field 0
+            &[0x80],       // a tag is cut
+            &[0xff; 11],   // an endless number
+            &[0x0a, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+        ] {
+            assert!(Reader::new(bytes, 0, bytes.len()).read().is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn varints_have_the_length_they_say() {
+        for shift in 0..64 {
+            for n in [1u64 << shift, (1 << shift) - 1] {
+                let mut out = Vec::new();
+                push_varint(&mut out, n);
+                assert_eq!(out.len(), varint_len(n), "{n}");
+                assert_eq!(varint(&out, &mut 0, out.len()), Ok(n));
+            }
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! The walk over one request: its table, its edits, and what becomes of each item.
+
+use crate::event::batch::{SPAN_ID_LEN, TRACE_ID_LEN};
+use crate::event::json::block::{Block, Native};
+use crate::event::json::scan::load16;
+use crate::event::json::shapes::could_hold;
+use crate::event::otlp::schema::Message;
+use crate::event::otlp::subset;
+use crate::event::otlp::walk::{Attribute, Value};
+use crate::event::otlp::wire::{kind, tag};
+use crate::event::otlp::{Field, Malformed, Visit};
+use crate::event::record::{Flags, Level, NO_SPAN, Record};
+use crate::event::signal::Signal;
+use crate::pipeline::facts::Facts;
+use crate::pipeline::process::Pipeline;
+use crate::protect::context::KeyHint;
+use crate::protect::views::Form;
+
+use super::ITEMS_MAX;
+use super::memo::Memo;
+
+/// Status code `STATUS_CODE_ERROR`.
+const ERROR: u64 = 2;
+
+/// See the module.
+pub(super) struct Search<'a> {
+    pub(super) pipeline: &'a mut Pipeline,
+    pub(super) memo: &'a mut Memo,
+    pub(super) tier: usize,
+    signal: Signal,
+    /// The request and the padding behind it.
+    pub(super) bytes: &'a [u8],
+    /// Nothing is searched and nothing decided: that was done before.
+    is_indexing: bool,
+    pub(super) item: Option<Item>,
+    found: Found,
+    /// The path of the list that is walked, and where its parts end.
+    pub(super) path: Vec<u8>,
+    pub(super) open: Vec<Open>,
+}
+
+/// What a walk found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) table: Vec<Record>,
+    pub(super) n_items: usize,
+    pub(super) n_rejected: usize,
+    pub(super) n_sampled_out: u64,
+}
+
+/// The span or metric that is walked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Item {
+    pub(super) field: Field,
+    pub(super) message: Message,
+    /// Edits before it.
+    edits_before: usize,
+    pub(super) record: Record,
+    pub(super) end_ns: i64,
+    pub(super) trace_state: Option<Field>,
+    /// The trace state was edited already.
+    pub(super) is_state_edited: bool,
+}
+
+/// A list or an array whose members are walked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Open {
+    pub(super) path_len: usize,
+    pub(super) facts: Facts,
+    /// The element before names a secret: `["--password", "…"]`.
+    pub(super) names_secret: bool,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(
+        pipeline: &'a mut Pipeline,
+        memo: &'a mut Memo,
+        (signal, tier): (Signal, usize),
+        bytes: &'a [u8],
+    ) -> Self {
+        Self {
+            pipeline,
+            memo,
+            tier,
+            signal,
+            bytes,
+            is_indexing: false,
+            item: None,
+            found: Found::default(),
+            path: Vec::new(),
+            open: Vec::new(),
+        }
+    }
+
+    /// Only makes the table.
+    pub(super) fn indexing(mut self) -> Self {
+        self.is_indexing = true;
+        self
+    }
+
+    /// What was found.
+    ///
+    /// # Errors
+    /// [`Malformed`] for more than [`ITEMS_MAX`] items.
+    pub(super) fn found(self) -> Result<Found, Malformed> {
+        if self.found.n_items > ITEMS_MAX {
+            return Err(Malformed { at: 0, what: "more items than a request may have (262,144)" });
+        }
+        Ok(self.found)
+    }
+
+    /// Whether the exact detectors must look at a text: the filter says so, or it is not of plain
+    /// ASCII.
+    #[inline]
+    pub(super) fn is_suspect(&self, field: Field) -> bool {
+        let (start, end) = (field.start, field.end);
+        could_hold::<Native>(self.bytes, start, end) || is_special(self.bytes, start, end)
+    }
+
+    /// Searches a text; what is found becomes an edit of `field`. Whether there was anything.
+    #[inline(never)]
+    pub(super) fn search(&mut self, field: Field, hint: KeyHint) -> bool {
+        let raw = field.of(self.bytes);
+        if raw.is_empty() || self.memo.is_clean(raw, hint, self.tier) {
+            return false;
+        }
+        // Invalid bytes become U+FFFD, as in lines: no reader of protobuf takes them.
+        let text = String::from_utf8_lossy(raw);
+        let is_repaired = matches!(text, std::borrow::Cow::Owned(_));
+        let text = text.as_bytes();
+        self.find(text, hint);
+        let pipeline = &mut *self.pipeline;
+        if pipeline.work.splice.is_empty() && !is_repaired {
+            self.memo.note_clean(raw, hint, self.tier);
+            return false;
+        }
+        let mut rewritten = std::mem::take(&mut pipeline.work.rewritten);
+        pipeline.work.splice.apply(text, &mut rewritten);
+        self.memo.edits.value(field, |out| out.extend_from_slice(&rewritten));
+        pipeline.work.rewritten = rewritten;
+        let flags = if is_repaired { Flags::BAD_UTF8 } else { 0 };
+        self.note(flags | Flags::REDACTED);
+        true
+    }
+
+    /// Leaves the edits of `text` in the pipeline's splice.
+    pub(super) fn find(&mut self, text: &[u8], hint: KeyHint) {
+        let (pipeline, tier) = (&mut *self.pipeline, self.tier);
+        pipeline.work.splice.clear();
+        pipeline.edit_declared(text, None, tier);
+        let entities = pipeline.plan.tiers[tier].policy.detect();
+        pipeline.search(text, (0, text.len() as u32), Form::Text, hint, tier, entities);
+    }
+
+    /// Notes on the item in work what was done to it; what is shared by many is nobody's.
+    pub(super) fn note(&mut self, flags: u16) {
+        if let Some(item) = &mut self.item {
+            item.record.flags |= flags;
+        }
+    }
+
+    /// Takes the item in work out of the request.
+    fn take_out(&mut self, item: &Item) {
+        self.memo.edits.forget_after(item.edits_before);
+        self.memo.edits.remove(item.field);
+    }
+
+    fn end_span(&mut self, mut item: Item) -> Option<Record> {
+        let is_whole = item.record.trace_id_off != NO_SPAN && item.record.span_id_off != NO_SPAN;
+        if self.is_indexing {
+            return Some(item.record);
+        }
+        if !is_whole {
+            self.take_out(&item);
+            self.found.n_rejected += 1;
+            return None;
+        }
+        if !self.is_kept(&mut item) {
+            self.take_out(&item);
+            self.found.n_sampled_out += 1;
+            return None;
+        }
+        Some(item.record)
+    }
+}
+
+impl Visit for Search<'_> {
+    fn begin_item(&mut self, field: Field) {
+        let mut record = Record::new(field.start as u32, field.len() as u32);
+        record.source_off = self.found.n_items as u32;
+        self.found.n_items += 1;
+        self.item = Some(Item {
+            field,
+            message: subset::item_message(self.signal),
+            edits_before: self.memo.edits.len(),
+            record,
+            end_ns: 0,
+            trace_state: None,
+            is_state_edited: false,
+        });
+    }
+
+    fn end_item(&mut self) {
+        let Some(item) = self.item.take() else { return };
+        let record = match item.message {
+            Message::Span => self.end_span(item),
+            _ => Some(item.record),
+        };
+        // Beyond the bound the request is refused, so nothing need be gathered.
+        if let Some(record) = record
+            && self.found.n_items <= ITEMS_MAX
+        {
+            self.found.table.push(record);
+        }
+    }
+
+    #[inline]
+    fn number(&mut self, message: Message, field: Field) {
+        const START: u32 = tag(7, kind::FIXED64);
+        const END: u32 = tag(8, kind::FIXED64);
+        const CODE: u32 = tag(3, kind::VARINT);
+        const POINT_TIME: u32 = tag(3, kind::FIXED64);
+        let Some(item) = &mut self.item else { return };
+        let time = |bytes| i64::try_from(field.number_in(bytes)).unwrap_or(i64::MAX);
+        match (message, field.tag) {
+            (Message::Span, START) => item.record.ts_ns = time(self.bytes),
+            (Message::Span, END) => item.end_ns = time(self.bytes),
+            (Message::Status, CODE) if field.number_in(self.bytes) == ERROR => {
+                item.record.level = Level::Error as u8;
+            }
+            (
+                Message::NumberPoint
+                | Message::HistogramPoint
+                | Message::ExponentialPoint
+                | Message::SummaryPoint,
+                POINT_TIME,
+            ) => item.record.ts_ns = item.record.ts_ns.max(time(self.bytes)),
+            _ => {}
+        }
+    }
+
+    #[inline]
+    fn id(&mut self, message: Message, field: Field) {
+        let is_set = || field.of(self.bytes).iter().any(|byte| *byte != 0);
+        let own = self.item.as_mut().filter(|_| message == Message::Span);
+        let off = |item: &Item| (field.start - item.field.start) as u32;
+        match (own, field.number(), field.len()) {
+            (Some(item), 1, TRACE_ID_LEN) if is_set() => item.record.trace_id_off = off(item),
+            (Some(item), 2, SPAN_ID_LEN) if is_set() => item.record.span_id_off = off(item),
+            (_, _, TRACE_ID_LEN | SPAN_ID_LEN | 0) => {}
+            // What is no id could be anything.
+            _ => self.opaque(field),
+        }
+    }
+
+    fn text(&mut self, message: Message, field: Field) {
+        const TRACE_STATE: u32 = 3;
+        if self.is_indexing {
+            return;
+        }
+        let is_edited = self.is_suspect(field) && self.search(field, KeyHint::NONE);
+        if message == Message::Span
+            && field.number() == TRACE_STATE
+            && let Some(item) = &mut self.item
+        {
+            item.trace_state = Some(field);
+            item.is_state_edited |= is_edited;
+        }
+    }
+
+    fn opaque(&mut self, field: Field) {
+        if self.is_indexing || field.is_empty() {
+            return;
+        }
+        let raw = field.of(self.bytes);
+        self.find(&String::from_utf8_lossy(raw).into_owned().into_bytes(), KeyHint::NONE);
+        if !self.pipeline.work.splice.is_empty() {
+            self.memo.edits.remove(field);
+            self.note(Flags::REDACTED);
+        }
+    }
+
+    #[inline]
+    fn attribute(&mut self, attribute: Attribute) -> bool {
+        if self.is_indexing {
+            self.index_attribute(attribute);
+            return false;
+        }
+        self.protect_attribute(attribute)
+    }
+
+    fn element(&mut self, value: Value) -> bool {
+        !self.is_indexing && self.protect_element(value)
+    }
+
+    fn leave(&mut self) {
+        self.open.pop();
+        let path_len = self.open.last().map_or(0, |open| open.path_len);
+        self.path.truncate(path_len);
+    }
+}
+
+/// Whether there is a byte beyond plain ASCII text, or a backslash.
+#[inline]
+fn is_special(bytes: &[u8], start: usize, end: usize) -> bool {
+    let mut at = start;
+    while at + 16 <= end {
+        if Native::load(&load16(bytes, at)).special() != 0 {
+            return true;
+        }
+        at += 16;
+    }
+    let left = end.saturating_sub(at);
+    left > 0 && Native::load(&load16(bytes, at)).special() & ((1u16 << left) - 1) != 0
+}
