@@ -77,6 +77,14 @@ pub enum DaemonError {
         /// Why not.
         source: crate::deliver::transport::TransportError,
     },
+    /// A source cannot be set up.
+    #[error("cannot set up source \"{name}\"")]
+    Source {
+        /// Its name in the config.
+        name: String,
+        /// Why not.
+        source: crate::sources::SourceError,
+    },
     /// A folder of ours cannot be made.
     #[error("cannot make the folder {}", path.display())]
     Folder {

@@ -15,6 +15,7 @@ mod lines_of_text;
 pub mod logfmt;
 mod meaning;
 mod numbers;
+mod origins;
 pub mod plan;
 pub mod process;
 pub mod requests;

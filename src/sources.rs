@@ -13,10 +13,13 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::event::chunk::Chunk;
 use crate::event::origin::Origin;
+use crate::event::request::Request;
+use crate::event::signal::Signal;
 use crate::event::slab::Slab;
 use crate::telemetry::SourceCounters;
 
@@ -27,6 +30,7 @@ pub mod file;
 mod framed;
 mod join;
 mod lines;
+pub mod otlp;
 pub mod pipe;
 pub mod stdin;
 mod stop;
@@ -68,7 +72,58 @@ pub trait Intake: Send {
 
     /// The stream will never be read again: its position need not be kept.
     fn forget(&mut self, _source_key: u64) {}
+
+    /// As [`Intake::push`], of a whole OTLP request of spans or metrics.
+    ///
+    /// # Errors
+    /// [`NotTaken`]; nothing of the request is then kept.
+    fn push_request(&mut self, _request: Request) -> Result<Taken, NotTaken> {
+        Err(NotTaken::Closed)
+    }
+
+    /// Whether `signal` should not come in now: its tiers are full and block, or the disk refuses.
+    /// A client that can send again is asked to do so later.
+    fn must_wait(&self, _signal: Signal) -> bool {
+        false
+    }
+
+    /// Resolves when all that was pushed until now is durable.
+    fn receipt(&mut self) -> Receipt {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Says that a request is being read, until the result is dropped: a sync waits a moment for
+    /// those that are.
+    fn begin(&mut self) -> Box<dyn Send> {
+        Box::new(())
+    }
 }
+
+/// What became of a request that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Spans or metrics in it.
+    pub n_items: usize,
+    /// Those of them that no reader would have, and that are not kept.
+    pub n_rejected: usize,
+}
+
+/// Why a request was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// It is no such request: it must not be sent again.
+    #[error("{0}")]
+    Malformed(String),
+    /// No tier of the config takes the signal: nor this one.
+    #[error("no tier takes {}", .0.as_str())]
+    NoTier(Signal),
+    /// The daemon is going down: it may be sent again.
+    #[error("the intake is closed")]
+    Closed,
+}
+
+/// See [`Intake::receipt`].
+pub type Receipt = Pin<Box<dyn Future<Output = Result<(), IntakeClosed>> + Send>>;
 
 /// The intake takes nothing any more: the daemon is going down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -109,6 +164,14 @@ pub enum SourceError {
     Open {
         /// Which.
         path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: String,
         /// What the system says.
         source: io::Error,
     },
@@ -156,7 +219,8 @@ impl Context {
         attributes.retain(|(name, _)| more.iter().all(|(other, _)| other != name));
         attributes.extend(more);
         attributes.sort();
-        Arc::new(Origin { source: self.name.clone(), stream: stream.to_owned(), attributes })
+        let (source, stream) = (self.name.clone(), stream.to_owned());
+        Arc::new(Origin { source, stream, attributes, is_received: false })
     }
 }
 

@@ -97,8 +97,10 @@ pub struct SourceCounters {
     pub bytes_in: Counter,
     /// Lines longer than the limit, kept with their head.
     pub truncated: Counter,
-    /// Reads that failed; see the log for the reason.
+    /// Reads that failed, requests that were none; see the log for the reason.
     pub errors: Counter,
+    /// Items that no reader would have and that are not kept; their client was told.
+    pub rejected: Counter,
     /// Bytes known to be unread, where the source can tell (files).
     pub lag_bytes: Gauge,
 }

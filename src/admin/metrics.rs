@@ -16,7 +16,7 @@ type SourceMetric = (&'static str, MetricKind, &'static str, fn(&SourceCounters)
 type RouteMetric = (&'static str, MetricKind, &'static str, fn(&RouteCounters) -> i64);
 
 /// Label `source`.
-const SOURCES: [SourceMetric; 5] = [
+const SOURCES: [SourceMetric; 6] = [
     ("sidewake_source_received_events", Counter, "Events cut out of what was read.", |c| {
         whole(c.events_in.get())
     }),
@@ -28,6 +28,9 @@ const SOURCES: [SourceMetric; 5] = [
         |c| whole(c.truncated.get()),
     ),
     ("sidewake_source_errors", Counter, "Reads that failed.", |c| whole(c.errors.get())),
+    ("sidewake_source_rejected", Counter, "Items with ids that are none.", |c| {
+        whole(c.rejected.get())
+    }),
     ("sidewake_source_lag_bytes", Gauge, "Bytes known to be unread (files).", |c| {
         c.lag_bytes.get()
     }),

@@ -1,5 +1,7 @@
 //! Where telemetry comes from, as the config says it. [`crate::sources`] runs it.
 
+mod otlp;
+
 use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -10,6 +12,8 @@ use crate::units::{ByteSize, HumanDuration};
 use super::de::wrong;
 use super::named::Named;
 use super::registry::registry;
+
+pub use otlp::{ListenAddress, Otlp, ServerTls};
 
 registry! {
     /// One source.
@@ -23,6 +27,8 @@ registry! {
         "file" => File(File),
         /// A named pipe.
         "fifo" => Fifo(Fifo),
+        /// OpenTelemetry's protocol.
+        "otlp" => Otlp(Otlp),
     }
 }
 
@@ -35,6 +41,7 @@ impl Source {
             Source::Stdin(source) => &source.attributes,
             Source::File(source) => &source.attributes,
             Source::Fifo(source) => &source.attributes,
+            Source::Otlp(source) => &source.attributes,
         }
     }
 
@@ -46,6 +53,7 @@ impl Source {
             Source::Stdin(source) => source.max_line,
             Source::File(source) => source.max_line,
             Source::Fifo(source) => source.max_line,
+            Source::Otlp(_) => MAX_LINE,
         }
     }
 
@@ -57,6 +65,7 @@ impl Source {
             Source::Stdin(source) => source.traceback,
             Source::File(source) => source.traceback,
             Source::Fifo(source) => source.traceback,
+            Source::Otlp(_) => false,
         }
     }
 }

@@ -8,11 +8,14 @@ use std::time::{Duration, Instant};
 
 use crate::event::chunk::Chunk;
 use crate::event::record::Flags;
+use crate::event::request::Request;
+use crate::event::signal::Signal;
 use crate::event::slab::Slab;
 use crate::pipeline::Pipeline;
+use crate::pipeline::requests::{Processed, RequestError};
 use crate::protect::outputs::Sealed;
 use crate::sources::echo::Echo;
-use crate::sources::{Intake, IntakeClosed};
+use crate::sources::{Intake, IntakeClosed, NotTaken, Receipt, Taken};
 use crate::spool::{Ticket, TierId, WriterGuard};
 use crate::telemetry::RouteCounters;
 
@@ -201,6 +204,40 @@ impl Intake for Collector {
     fn forget(&mut self, source_key: u64) {
         self.positions.forget(source_key);
         self.feed.spool.forget_source(source_key);
+    }
+
+    fn push_request(&mut self, request: Request) -> Result<Taken, NotTaken> {
+        self.follow();
+        let processed = self.pipeline.process_request(request).map_err(|error| match error {
+            RequestError::NoTier(signal) => NotTaken::NoTier(signal),
+            RequestError::Malformed(error) => NotTaken::Malformed(error.to_string()),
+        })?;
+        let Processed { sealed, n_items, n_rejected } = processed;
+        // Whoever sends requests can send them again, and is answered when they are durable.
+        self.can_reread = true;
+        self.append(sealed.into_iter().collect());
+        Ok(Taken { n_items, n_rejected })
+    }
+
+    fn must_wait(&self, signal: Signal) -> bool {
+        let plan = self.pipeline.plan();
+        let is_wanted = |tier: &TierId| plan.takes(usize::from(tier.0), signal);
+        self.tiers().filter(is_wanted).any(|tier| self.feed.spool.must_wait(tier))
+    }
+
+    fn receipt(&mut self) -> Receipt {
+        self.writer = None;
+        let tickets: Vec<Ticket> = self.tickets.iter_mut().filter_map(Option::take).collect();
+        Box::pin(async move {
+            for ticket in tickets {
+                ticket.durable().await.map_err(|_| IntakeClosed)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn begin(&mut self) -> Box<dyn Send> {
+        Box::new(self.feed.spool.writer())
     }
 }
 

@@ -10,7 +10,7 @@ use crate::config::{self, Config, Echo as EchoMode};
 use crate::sources::echo::Echo;
 use crate::sources::exec::{self, ChildHandle};
 use crate::sources::pipe::LineOptions;
-use crate::sources::{Context, Ended, Source, SourceError, Stop, fifo, file, stdin};
+use crate::sources::{Context, Ended, Source, SourceError, Stop, fifo, file, otlp, stdin};
 use crate::telemetry::SourceCounters;
 
 use super::DaemonError;
@@ -149,6 +149,12 @@ fn build(
             let source = file::Files::new(context, file_options(file, state_dir, lines));
             (Box::new(source), "file", None)
         }
+        config::sources::Source::Otlp(otlp) => {
+            let name = context.name.clone();
+            let source = otlp::Otlp::bind(context, otlp_options(config, otlp))
+                .map_err(|source| DaemonError::Source { name, source })?;
+            (Box::new(source), "otlp", None)
+        }
     })
 }
 
@@ -172,6 +178,31 @@ fn file_options(
     options.rescan_interval = file.poll.0;
     options.lines = lines;
     options
+}
+
+fn otlp_options(config: &Config, otlp: &config::sources::Otlp) -> otlp::Options {
+    let mut addresses = Vec::new();
+    for listen in [&otlp.grpc, &otlp.http] {
+        let address = match listen {
+            config::sources::ListenAddress::Off => continue,
+            config::sources::ListenAddress::Tcp(at) => otlp::Address::Tcp(at.to_string()),
+            config::sources::ListenAddress::Unix(path) => otlp::Address::Unix(path.clone()),
+        };
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    let tls = otlp.tls.as_ref().map(|tls| otlp::ServerTls {
+        cert_file: tls.cert_file.clone(),
+        key_file: tls.key_file.clone(),
+        client_ca_file: tls.client_ca_file.clone(),
+    });
+    otlp::Options {
+        addresses,
+        tls,
+        max_request_bytes: otlp.max_request.0 as usize,
+        in_flight_bytes: config.memory_limit.0 as usize / 4,
+    }
 }
 
 /// Whether what the child writes is repeated as it came: when asked for, or on a terminal.

@@ -3,7 +3,7 @@
 //! Built once per file, pipe or connection and shared by `Arc`; never per event. It is written into
 //! every frame (a few hundred bytes), so that a frame explains itself after a restart under another
 //! config. Deliberately holds no payload: everything here comes from config, the environment and
-//! file names.
+//! file names, or from a resource that `pipeline` protects.
 
 /// The shared origin of a batch's events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,9 @@ pub struct Origin {
     /// Resource attributes under OpenTelemetry names (`service.name`, `k8s.pod.name`,
     /// `log.file.path`), sorted by name.
     pub attributes: Vec<(String, String)>,
+    /// They came with the events, and so may hold what must not stay; never stored, for what is
+    /// stored was protected.
+    pub is_received: bool,
 }
 
 impl Origin {
@@ -56,7 +59,7 @@ impl Origin {
         });
         let (_, source) = pairs.next()?;
         let (_, stream) = pairs.next()?;
-        Some(Self { source, stream, attributes: pairs.collect() })
+        Some(Self { source, stream, attributes: pairs.collect(), is_received: false })
     }
 }
 
@@ -70,6 +73,7 @@ mod tests {
             source: "model".into(),
             stream: "stdout".into(),
             attributes: vec![("service.name".into(), "fraud-detector".into())],
+            is_received: false,
         };
         let mut bytes = Vec::new();
         origin.encode(&mut bytes);

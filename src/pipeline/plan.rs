@@ -78,6 +78,15 @@ impl Plan {
         Arc::new(plan)
     }
 
+    /// Whether any of `signal` goes to `tier`.
+    #[must_use]
+    pub fn takes(&self, tier: usize, signal: Signal) -> bool {
+        match signal {
+            Signal::Logs => self.tier_of_kind.contains(&tier),
+            Signal::Traces | Signal::Metrics => self.tier_of_signal(signal) == Some(tier),
+        }
+    }
+
     /// The tier of spans or metrics; none of logs, which go by their kind.
     #[must_use]
     pub fn tier_of_signal(&self, signal: Signal) -> Option<usize> {

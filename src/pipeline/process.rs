@@ -24,6 +24,7 @@ use crate::protect::views::{Form, Scratch, inspect};
 use super::facts::{Facts, KeyMemo};
 use super::lessons::Lessons;
 use super::meaning::Meaning;
+use super::origins;
 use super::plan::Plan;
 use super::requests::Memo;
 
@@ -36,6 +37,8 @@ pub struct Pipeline {
     pub(super) work: Work,
     /// A key that began on an earlier line of text.
     pub(super) pem: pem::Block,
+    /// Received origins, protected.
+    pub(super) origins: Vec<origins::Known>,
     /// What was learned from requests.
     pub(super) requests: Memo,
     /// Per tier the stream position below which its log already holds everything.
@@ -92,6 +95,7 @@ impl Pipeline {
             memo: KeyMemo::default(),
             work: Work::default(),
             pem: pem::Block::default(),
+            origins: Vec::new(),
             requests: Memo::default(),
             held_to,
             is_forgetful: false,
@@ -104,6 +108,12 @@ impl Pipeline {
         debug_assert_eq!(plan.tiers.len(), self.plan.tiers.len());
         let pem = std::mem::take(&mut self.pem);
         *self = Self { pem, is_forgetful: self.is_forgetful, ..Self::new(plan) };
+    }
+
+    /// What it runs by.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Tells what the tiers' logs hold of the stream already (after a restart): events before these
@@ -125,6 +135,9 @@ impl Pipeline {
                     self.framed_line(line, &mut out);
                 }
             }
+        }
+        if out.origin().is_received {
+            return self.seal_received(out, position_tier);
         }
         out.seal(position_tier)
     }

@@ -124,6 +124,12 @@ impl Outputs {
         self.observed_ns
     }
 
+    /// What all of the chunk share.
+    #[must_use]
+    pub fn origin(&self) -> &Arc<Origin> {
+        &self.origin
+    }
+
     /// The stream and the position of the chunk's first byte.
     #[must_use]
     pub fn source(&self) -> (u64, u64) {
@@ -189,7 +195,19 @@ impl Outputs {
     /// Seals what was gathered: a batch for each tier that kept or sampled out anything. When no
     /// tier did, one for tier `position_tier` all the same, so that the position is stored.
     #[must_use]
-    pub fn seal(mut self, position_tier: usize) -> Vec<Sealed> {
+    pub fn seal(self, position_tier: usize) -> Vec<Sealed> {
+        let origin = Arc::clone(&self.origin);
+        self.seal_as(position_tier, |_| Arc::clone(&origin))
+    }
+
+    /// The same with an origin for each tier: one that came with the events must be protected as
+    /// they were.
+    #[must_use]
+    pub fn seal_as(
+        mut self,
+        position_tier: usize,
+        mut origin_for: impl FnMut(usize) -> Arc<Origin>,
+    ) -> Vec<Sealed> {
         let is_quiet = self.tiers.iter().all(|tier| tier.table.is_empty() && tier.sampled_out == 0);
         let mut sealed = Vec::new();
         for (index, tier) in std::mem::take(&mut self.tiers).into_iter().enumerate() {
@@ -204,7 +222,7 @@ impl Outputs {
                 table,
                 signal: Signal::Logs,
                 slab,
-                origin: Arc::clone(&self.origin),
+                origin: origin_for(index),
                 source_key: self.source_key,
                 source_base: self.source_base,
                 source_end: self.source_end,

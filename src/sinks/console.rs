@@ -14,7 +14,9 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Body, Encoder, LogRange, Refused, Response, Sink, Transport, Verdict};
 use crate::event::batch::{Batch, Event};
+use crate::event::otlp::json::item_objects;
 use crate::event::record::{Flags, Record};
+use crate::event::signal::Signal;
 
 /// How an event looks on the console.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,14 +73,28 @@ struct Lines {
     bytes: Vec<u8>,
 }
 
+impl Lines {
+    fn write(&mut self, event: &Event<'_>, bytes: &[u8], is_json: bool) {
+        match self.options.format {
+            Format::Json => push_json(event, (bytes, is_json), &self.options.tier, &mut self.bytes),
+            Format::Pretty => push_pretty(event, bytes, &mut self.bytes),
+        }
+        self.bytes.push(b'\n');
+    }
+}
+
 impl Encoder for Lines {
     fn push(&mut self, batch: &Batch, events: Range<usize>) -> Vec<Refused> {
-        for event in events.filter_map(|index| batch.event(index)) {
-            match self.options.format {
-                Format::Json => push_json(&event, &self.options.tier, &mut self.bytes),
-                Format::Pretty => push_pretty(&event, &mut self.bytes),
+        if batch.signal == Signal::Logs {
+            for event in events.filter_map(|index| batch.event(index)) {
+                self.write(&event, event.bytes, event.record.has(Flags::JSON));
             }
-            self.bytes.push(b'\n');
+        } else {
+            item_objects(batch, events, |index, object| {
+                if let Some(event) = batch.event(index) {
+                    self.write(&event, object, true);
+                }
+            });
         }
         Vec::new()
     }
@@ -114,16 +130,16 @@ enum Payload<'a> {
     Text(String),
 }
 
-fn push_json(event: &Event<'_>, tier: &str, out: &mut Vec<u8>) {
+fn push_json(event: &Event<'_>, (bytes, is_json): (&[u8], bool), tier: &str, out: &mut Vec<u8>) {
     let record = event.record;
-    let text = String::from_utf8_lossy(event.bytes);
+    let text = String::from_utf8_lossy(bytes);
     // A raw value is copied as it stands, so it must lie on one line for the output to do so.
-    let is_one_line = record.has(Flags::JSON) && memchr::memchr(b'\n', event.bytes).is_none();
+    let is_one_line = is_json && memchr::memchr(b'\n', bytes).is_none();
     let raw = is_one_line.then(|| serde_json::from_str(&text).ok()).flatten();
     let line = Line {
         time: time_of(record),
         tier,
-        kind: record.kind().as_str(),
+        kind: kind_of(event),
         level: record.level().as_str(),
         service: event.batch.origin.attribute("service.name"),
         sampling_probability: (record.sampling_threshold() > 0).then(|| record.probability()),
@@ -133,7 +149,16 @@ fn push_json(event: &Event<'_>, tier: &str, out: &mut Vec<u8>) {
     let _ = serde_json::to_writer(out, &line);
 }
 
-fn push_pretty(event: &Event<'_>, out: &mut Vec<u8>) {
+/// The kind of a log, the signal of anything else.
+fn kind_of(event: &Event<'_>) -> &'static str {
+    match event.batch.signal {
+        Signal::Logs => event.record.kind().as_str(),
+        Signal::Traces => "span",
+        Signal::Metrics => "metric",
+    }
+}
+
+fn push_pretty(event: &Event<'_>, bytes: &[u8], out: &mut Vec<u8>) {
     let record = event.record;
     let mut head = String::new();
     let _ = write!(
@@ -141,11 +166,11 @@ fn push_pretty(event: &Event<'_>, out: &mut Vec<u8>) {
         "{} {:5} {:11} ",
         time_of(record),
         record.level().as_str().to_ascii_uppercase(),
-        record.kind().as_str()
+        kind_of(event)
     );
     out.extend_from_slice(head.as_bytes());
     // The line comes from a model's output: no byte of it may steer the terminal.
-    let text = String::from_utf8_lossy(event.bytes);
+    let text = String::from_utf8_lossy(bytes);
     let safe = text.chars().map(|c| match c {
         '\n' | '\t' => c,
         c if c.is_control() => '\u{fffd}',

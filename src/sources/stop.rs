@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::event::{EventfdFlags, eventfd};
+use tokio::sync::watch;
 
 /// How far stopping has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +32,8 @@ struct Inner {
     /// Readable for ever once the stage is reached: every waiting thread sees it.
     drain: OwnedFd,
     now: OwnedFd,
+    /// The same for tasks.
+    told: watch::Sender<Stage>,
 }
 
 impl Stop {
@@ -41,18 +44,27 @@ impl Stop {
     pub fn new() -> io::Result<Self> {
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let (drain, now) = (eventfd(0, flags)?, eventfd(0, flags)?);
-        Ok(Self(Arc::new(Inner { stage: AtomicU8::new(0), drain, now })))
+        let (stage, told) = (AtomicU8::new(0), watch::Sender::new(Stage::Running));
+        Ok(Self(Arc::new(Inner { stage, drain, now, told })))
     }
 
     /// Moves to `stage`; never back.
     pub fn reach(&self, stage: Stage) {
         self.0.stage.fetch_max(stage as u8, Ordering::SeqCst);
+        self.0.told.send_modify(|told| *told = stage.max(*told));
         for (at, fd) in [(Stage::Drain, &self.0.drain), (Stage::Now, &self.0.now)] {
             if stage >= at {
                 // Only a counter at its maximum refuses, and then it is readable already.
                 let _ = rustix::io::write(fd, &1u64.to_ne_bytes());
             }
         }
+    }
+
+    /// Waits until `stage` is reached.
+    pub async fn reached(&self, stage: Stage) {
+        let mut told = self.0.told.subscribe();
+        // The sender lives as long as this does.
+        let _ = told.wait_for(|reached| *reached >= stage).await;
     }
 
     /// The stage now.

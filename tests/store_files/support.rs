@@ -38,7 +38,8 @@ pub(crate) fn batch(lines: &[&str], describe: impl Fn(&str, &mut Record)) -> Bat
         ("k8s.pod.name".to_owned(), "fraud-0".to_owned()),
         ("service.name".to_owned(), "fraud-detector".to_owned()),
     ];
-    let origin = Origin { source: "model".into(), stream: "stdout".into(), attributes };
+    let origin =
+        Origin { source: "model".into(), stream: "stdout".into(), attributes, ..Origin::default() };
     let source_end = slab.len() as u64;
     Batch {
         table,

@@ -32,8 +32,12 @@ pub(crate) fn frame_of<L: AsRef<str>>(
     }
     let attributes = [("k8s.pod.name", "fraud-0"), ("service.name", "fraud-detector")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let origin =
-        Origin { source: "model".into(), stream: "stdout".into(), attributes: attributes.into() };
+    let origin = Origin {
+        source: "model".into(),
+        stream: "stdout".into(),
+        attributes: attributes.into(),
+        ..Origin::default()
+    };
     // The spool drops what is older than its tier's retention.
     let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970");
     let observed_ns = now.as_nanos() as i64;

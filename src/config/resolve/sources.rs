@@ -3,12 +3,15 @@
 use crate::units::ByteSize;
 
 use super::super::named::Named;
-use super::super::sources::{Exec, Source};
+use super::super::sources::{Exec, ListenAddress, Otlp, Source};
 use super::super::tree::{Step, steps};
 use super::Resolver;
 
 /// Shorter lines than these would cut ordinary log records.
 const LINE_MIN: ByteSize = ByteSize::kib(1);
+/// Clients send up to 4 MiB without being told; a frame of the spool holds 64 MiB.
+const REQUEST_MIN: ByteSize = ByteSize::kib(64);
+const REQUEST_MAX: ByteSize = ByteSize::mib(48);
 /// Name of the source that a command line makes.
 const COMMAND_SOURCE: &str = "model";
 
@@ -52,6 +55,10 @@ impl Resolver<'_> {
                 let example = "/run/sidewake/model.pipe";
                 self.absolute(&field("path"), "the path of a fifo", &fifo.path, example);
             }
+            Source::Otlp(otlp) => {
+                self.otlp(path, otlp);
+                return;
+            }
             _ => {}
         }
         let max_line = source.max_line();
@@ -62,6 +69,19 @@ impl Resolver<'_> {
             let message = format!("{max_line} is out of range for the longest line");
             let hint = format!("Write {LINE_MIN} to {most} (a quarter of \"memory.limit\").");
             self.at_value(&field("max_line"), message, hint);
+        }
+    }
+
+    fn otlp(&mut self, path: &[Step], otlp: &Otlp) {
+        if otlp.grpc == ListenAddress::Off && otlp.http == ListenAddress::Off {
+            let message = "an OTLP source that listens nowhere receives nothing";
+            self.at_key(path, message, "Leave out \"grpc\" or \"http\", or give it an address.");
+        }
+        if otlp.max_request < REQUEST_MIN || otlp.max_request > REQUEST_MAX {
+            let field = [path, &[Step::from("max_request")]].concat();
+            let message = format!("{} is out of range for the largest request", otlp.max_request);
+            let hint = format!("Write {REQUEST_MIN} to {REQUEST_MAX}.");
+            self.at_value(&field, message, hint);
         }
     }
 

@@ -11,8 +11,10 @@
 //! Both directions stream by the schema's tables, without a tree and without structs that would
 //! have to be kept equal to them.
 
+mod items;
 mod read;
 mod write;
 
+pub use items::item_objects;
 pub use read::request_from_json;
 pub use write::{push_message_json, push_text_json};

@@ -4,6 +4,7 @@
 //! {"event":"model_loaded","model":"iris", … ,"_sidewake":{…}}   a JSON event, untouched
 //! {"message":"GET /predict 200","_sidewake":{…}}                 a text event
 //! {"event":{…},"_sidewake":{…}}                                  one with its own `_sidewake`
+//! {"traceId":"…","name":"predict", … ,"resource":{…},"scope":{…},"_sidewake":{…}}   a span
 //! ```
 //! `_sidewake` always has the same members in the same order, with null for what is not known:
 //! `ts` (UTC, microseconds), `level`, `kind`, `tier`, `source`, `stream`, `request_id`,
@@ -26,7 +27,9 @@ use time::macros::format_description;
 
 use super::{Format, LINE_BYTES_MAX, json, name};
 use crate::event::batch::{Batch, Event};
+use crate::event::otlp::json::item_objects;
 use crate::event::record::Flags;
+use crate::event::signal::Signal;
 use crate::sinks::{Body, Encoder, LogRange, Refused};
 
 const TIME: &[BorrowedFormatItem<'_>] =
@@ -59,8 +62,8 @@ impl Lines {
         Self { tier, bytes: Vec::new(), observed_ns: None }
     }
 
-    fn write(&mut self, event: Event<'_>) {
-        let text = json::utf8(event.bytes);
+    fn write(&mut self, event: Event<'_>, bytes: &[u8]) {
+        let text = json::utf8(bytes);
         let repaired = || json::without_nan(&text).filter(|text| json::is_object(text));
         if json::is_object(&text) {
             self.write_object(&text);
@@ -105,9 +108,14 @@ impl Lines {
         ts.format_into(&mut *out, TIME).expect("BUG: a vector takes every write");
         out.push(b'"');
         let level = record.level().as_str();
+        let kind = match event.batch.signal {
+            Signal::Logs => record.kind().as_str(),
+            Signal::Traces => "span",
+            Signal::Metrics => "metric",
+        };
         for (key, value) in [
             ("level", Some(level.into()).filter(|_| !level.is_empty())),
-            ("kind", Some(record.kind().as_str().into())),
+            ("kind", Some(kind.into())),
             ("tier", Some(self.tier.as_ref().into())),
             ("source", Some(origin.source.as_str().into())),
             ("stream", Some(origin.stream.as_str().into()).filter(|_| !origin.stream.is_empty())),
@@ -143,14 +151,21 @@ impl Lines {
 impl Encoder for Lines {
     fn push(&mut self, batch: &Batch, events: Range<usize>) -> Vec<Refused> {
         let mut refused = Vec::new();
-        for index in events {
-            let Some(event) = batch.event(index) else { continue };
-            if event.bytes.len() > LINE_BYTES_MAX {
+        let mut write = |index: usize, bytes: Option<&[u8]>| {
+            let Some(event) = batch.event(index) else { return };
+            let bytes = bytes.unwrap_or(event.bytes);
+            if bytes.len() > LINE_BYTES_MAX {
                 refused.push(Refused { event: index, reason: "line_too_long" });
-                continue;
+                return;
             }
             self.observed_ns.get_or_insert(batch.observed_ns);
-            self.write(event);
+            self.write(event, bytes);
+        };
+        match batch.signal {
+            Signal::Logs => events.for_each(|index| write(index, None)),
+            Signal::Traces | Signal::Metrics => {
+                item_objects(batch, events, |index, object| write(index, Some(object)));
+            }
         }
         refused
     }
@@ -166,6 +181,7 @@ impl Encoder for Lines {
         Ok(())
     }
 }
+
 /// Bytes that are meant to be text.
 fn text_of(bytes: Cow<'_, [u8]>) -> Cow<'_, str> {
     match bytes {

@@ -142,6 +142,7 @@ mod tests {
             ]
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .into(),
+            ..Origin::default()
         }
     }
 

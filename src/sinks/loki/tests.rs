@@ -29,7 +29,8 @@ fn batch(lines: &[&str]) -> Batch {
         ("k8s.pod.name".to_owned(), "fraud-0".to_owned()),
         ("service.name".to_owned(), "fraud".to_owned()),
     ];
-    let origin = Origin { source: "model".into(), stream: "stdout".into(), attributes };
+    let origin =
+        Origin { source: "model".into(), stream: "stdout".into(), attributes, ..Origin::default() };
     Batch { table, slab, origin: Arc::new(origin), observed_ns: NOW_NS, ..Batch::default() }
 }
 

@@ -1,0 +1,236 @@
+//! The bytes of a request: received, bounded, unpacked.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use tokio::time::timeout;
+
+use super::budget::Hold;
+use crate::event::slab::PAD;
+
+/// The longest that a request may take to arrive.
+const RECEIVE_TIMEOUT: Duration = Duration::from_secs(30);
+/// gRPC's head of a message: a flag and the length.
+pub(super) const FRAME_HEAD: usize = 5;
+/// Steps in which packed bodies are unpacked.
+const STEP: usize = 64 << 10;
+
+/// How a body is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    None,
+    Gzip,
+    Deflate,
+    Zstd,
+}
+
+impl Packing {
+    /// What both transports take, as a header's value.
+    pub(super) const ACCEPTED: &str = "identity,gzip,deflate,zstd";
+
+    /// The packing that a header names.
+    pub(super) fn parse(word: &[u8]) -> Option<Self> {
+        Some(match word.trim_ascii() {
+            b"" | b"identity" => Self::None,
+            b"gzip" | b"x-gzip" => Self::Gzip,
+            b"deflate" => Self::Deflate,
+            b"zstd" => Self::Zstd,
+            _ => return None,
+        })
+    }
+}
+
+/// Why there is no whole body.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BodyError {
+    /// Packed or unpacked.
+    #[error("the request is larger than {0} bytes (max_request)")]
+    TooLarge(usize),
+    /// Others take all memory that there is.
+    #[error("too many requests at once")]
+    Busy,
+    /// It did not come in time.
+    #[error("the request was not whole after {RECEIVE_TIMEOUT:?}")]
+    Slow,
+    /// The client went away, or it is not one whole message.
+    #[error("the request broke off: {0}")]
+    Broken(String),
+    /// It cannot be unpacked.
+    #[error("the request cannot be unpacked: {0}")]
+    Packed(io::Error),
+}
+
+/// Receives a body whole. With `framed`, the five bytes that gRPC puts in front say how long it
+/// is, and are left in.
+pub(super) async fn receive(
+    body: Incoming,
+    max_bytes: usize,
+    is_framed: bool,
+    hold: &mut Hold,
+) -> Result<Vec<u8>, BodyError> {
+    match timeout(RECEIVE_TIMEOUT, receive_all(body, max_bytes, is_framed, hold)).await {
+        Ok(received) => received,
+        Err(_) => Err(BodyError::Slow),
+    }
+}
+
+async fn receive_all(
+    mut body: Incoming,
+    max_bytes: usize,
+    is_framed: bool,
+    hold: &mut Hold,
+) -> Result<Vec<u8>, BodyError> {
+    let limit = if is_framed { max_bytes + FRAME_HEAD } else { max_bytes };
+    let mut bytes = Vec::new();
+    let said = body.size_hint().exact().unwrap_or(0);
+    let mut wanted = usize::try_from(said).unwrap_or(usize::MAX);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| BodyError::Broken(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if is_framed && bytes.is_empty() && data.len() >= FRAME_HEAD {
+            let len = u32::from_be_bytes([data[1], data[2], data[3], data[4]]);
+            wanted = len as usize + FRAME_HEAD;
+        }
+        let least = bytes.len() + data.len();
+        if wanted.max(least) > limit {
+            return Err(BodyError::TooLarge(max_bytes));
+        }
+        let room = bytes.capacity();
+        if room < least + PAD {
+            // What was said to come, else twice as much as there is.
+            let room_wanted = least.max(wanted).max(limit.min(room * 2)) + PAD;
+            if !hold.wait_for(room_wanted - room).await {
+                return Err(BodyError::Busy);
+            }
+            bytes.reserve_exact(room_wanted - bytes.len());
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
+}
+
+/// Unpacks `packed`, at most `max_bytes` of it.
+pub(super) fn unpack(
+    packed: &[u8],
+    packing: Packing,
+    max_bytes: usize,
+    hold: &mut Hold,
+) -> Result<Vec<u8>, BodyError> {
+    match packing {
+        Packing::None => Ok(packed.to_vec()),
+        Packing::Gzip => unpacked(flate2::bufread::MultiGzDecoder::new(packed), max_bytes, hold),
+        Packing::Deflate => unpacked(flate2::bufread::ZlibDecoder::new(packed), max_bytes, hold),
+        Packing::Zstd => {
+            let reader = zstd::stream::read::Decoder::with_buffer(packed);
+            let mut reader = reader.map_err(BodyError::Packed)?;
+            // 8 MiB of window is what RFC 8878 asks of every decoder, and no more.
+            reader.window_log_max(23).map_err(BodyError::Packed)?;
+            unpacked(reader, max_bytes, hold)
+        }
+    }
+}
+
+fn unpacked(
+    mut reader: impl Read,
+    max_bytes: usize,
+    hold: &mut Hold,
+) -> Result<Vec<u8>, BodyError> {
+    let mut bytes = Vec::new();
+    loop {
+        let len = bytes.len();
+        if len > max_bytes {
+            return Err(BodyError::TooLarge(max_bytes));
+        }
+        // Doubles, so that a small request takes little and a large one is copied seldom.
+        let step = len.clamp(STEP, 1 << 20);
+        if bytes.capacity() - len < step + PAD {
+            if !hold.grow(step + PAD) {
+                return Err(BodyError::Busy);
+            }
+            bytes.reserve(step + PAD);
+        }
+        bytes.resize(len + step, 0);
+        let n = read_full(&mut reader, &mut bytes[len..]).map_err(BodyError::Packed)?;
+        bytes.truncate(len + n);
+        if n < step {
+            break;
+        }
+    }
+    if bytes.len() > max_bytes {
+        return Err(BodyError::TooLarge(max_bytes));
+    }
+    Ok(bytes)
+}
+
+fn read_full(reader: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
+    let mut n_read = 0;
+    while n_read < room.len() {
+        match reader.read(&mut room[n_read..]) {
+            Ok(0) => break,
+            Ok(n) => n_read += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(n_read)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::super::budget::Budget;
+    use super::*;
+
+    fn packed(packing: Packing, bytes: &[u8]) -> Vec<u8> {
+        let level = flate2::Compression::fast();
+        match packing {
+            Packing::None => bytes.to_vec(),
+            Packing::Gzip => {
+                let mut packer = flate2::write::GzEncoder::new(Vec::new(), level);
+                packer.write_all(bytes).expect("memory");
+                packer.finish().expect("memory")
+            }
+            Packing::Deflate => {
+                let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), level);
+                packer.write_all(bytes).expect("memory");
+                packer.finish().expect("memory")
+            }
+            Packing::Zstd => zstd::bulk::compress(bytes, 1).expect("memory"),
+        }
+    }
+
+    const ALL: [Packing; 4] = [Packing::None, Packing::Gzip, Packing::Deflate, Packing::Zstd];
+
+    #[test]
+    fn what_is_packed_is_unpacked() {
+        let bytes: Vec<u8> = (0..300_000u32).flat_map(u32::to_le_bytes).collect();
+        for packing in ALL {
+            let mut hold = Budget::new(1).begin();
+            let got = unpack(&packed(packing, &bytes), packing, bytes.len(), &mut hold);
+            assert!(got.expect("sound") == bytes, "{packing:?}");
+        }
+    }
+
+    /// A bomb is stopped at the bound, cut and foreign bytes are no panic.
+    #[test]
+    fn bombs_and_broken_bytes() {
+        let bomb = vec![0; 50 << 20];
+        for packing in &ALL[1..] {
+            let packed = packed(*packing, &bomb);
+            assert!(packed.len() < 1 << 20);
+            let mut hold = Budget::new(1).begin();
+            let error = unpack(&packed, *packing, 1 << 20, &mut hold).expect_err("a bomb");
+            assert!(matches!(error, BodyError::TooLarge(_)), "{error}");
+            for broken in [&packed[..packed.len() / 2], b"no packed bytes", b""] {
+                let error = unpack(broken, *packing, 100 << 20, &mut hold);
+                assert!(
+                    matches!(error, Err(BodyError::Packed(_))) || broken.is_empty(),
+                    "{packing:?}: {error:?}"
+                );
+            }
+        }
+    }
+}
