@@ -15,6 +15,7 @@ pub use crate::event::log_range::LogRange;
 pub mod console;
 pub mod files;
 pub mod loki;
+pub mod otlp;
 mod snappy;
 
 /// A destination's format and the meaning of its answers.
@@ -88,6 +89,15 @@ pub enum Transport {
         /// Longest wait for an answer.
         timeout: Duration,
     },
+    /// A unary call by gRPC; the body is the framed message.
+    Grpc {
+        /// Scheme, host, port and the path of the method.
+        url: String,
+        /// Fixed metadata.
+        headers: Vec<(String, Secret)>,
+        /// Longest wait for an answer.
+        timeout: Duration,
+    },
     /// The body is a whole file below `root`, written beside and renamed into place after a sync.
     File {
         /// The store's folder.
@@ -102,8 +112,19 @@ pub enum Transport {
 pub struct Response<'a> {
     /// HTTP status.
     pub status: u16,
-    /// First bytes of the answer's body (at most 64 KiB).
+    /// First bytes of the answer's body (at most 64 KiB); of gRPC, of its message.
     pub body: &'a [u8],
+    /// What gRPC says, where it was spoken.
+    pub grpc: Option<Grpc<'a>>,
+}
+
+/// The status of a gRPC call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grpc<'a> {
+    /// The code; 0 is OK.
+    pub code: u32,
+    /// The server's words.
+    pub message: &'a str,
 }
 
 /// What an answer means for the batch that was sent. `Retry-After` is read by the transport.

@@ -2,6 +2,7 @@
 
 mod http;
 mod loki;
+mod otlp;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,7 @@ use crate::units::{ByteSize, HumanDuration};
 
 pub use http::{Auth, Basic, Bearer, Endpoint, Rate, RequestBatch, Retry, Tls};
 pub use loki::{Compression, Loki, Tenant, WhenBlocked};
+pub use otlp::{Otlp, OtlpCompression, OtlpProtocol};
 
 use super::named::Named;
 use super::registry::registry;
@@ -23,6 +25,8 @@ registry! {
     pub enum Sink {
         /// Grafana Loki.
         "loki" => Loki(Box<Loki>),
+        /// Tempo, Jaeger, a collector.
+        "otlp" => Otlp(Box<Otlp>),
         /// Local files, by tier and day.
         "files" => Files(Files),
         /// Our own standard output.
@@ -36,7 +40,7 @@ impl Sink {
     pub fn accepts(&self, signal: Signal) -> bool {
         match self {
             Sink::Loki(_) => signal == Signal::Logs,
-            Sink::Files(_) | Sink::Console(_) => true,
+            Sink::Otlp(_) | Sink::Files(_) | Sink::Console(_) => true,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From config to running routes: the sink of each (tier, sink) pair, its transport and its loop.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,11 @@ use crate::deliver::{
     Budget, DeadLetters, DrainSwitch, Options, RateLimit, RateUnit, Retry, Route, RouteStatus,
     drain,
 };
+use crate::event::signal::Signal;
 use crate::pipeline::classify::RULES;
+use crate::secret::Secret;
 use crate::sinks::files::{self, Files};
-use crate::sinks::{Sink, console, loki};
+use crate::sinks::{Sink, console, loki, otlp};
 use crate::spool::{Spool, TierId};
 use crate::telemetry::RouteCounters;
 
@@ -129,7 +131,14 @@ pub(super) fn connect(
         config::sinks::Sink::Loki(loki) => {
             transport_options.ca_file = loki.tls.ca_file.clone();
             transport_options.proxy = loki.proxy.as_ref().map(|proxy| proxy.as_str().to_owned());
-            (Arc::new(loki_sink(loki, tier)), loki_options(loki))
+            let options = request_options(&loki.batch, loki.concurrency, &loki.retry, &loki.rate);
+            (Arc::new(loki_sink(loki, tier)), options)
+        }
+        config::sinks::Sink::Otlp(otlp) => {
+            transport_options.ca_file = otlp.tls.ca_file.clone();
+            transport_options.proxy = otlp.proxy.as_ref().map(|proxy| proxy.as_str().to_owned());
+            let options = request_options(&otlp.batch, otlp.concurrency, &otlp.retry, &otlp.rate);
+            (Arc::new(otlp_sink(otlp, tier)), options)
         }
         config::sinks::Sink::Files(files) => files_route(files, tier, config),
         config::sinks::Sink::Console(console) => {
@@ -193,19 +202,62 @@ fn loki_sink(loki: &config::sinks::Loki, tier: &Tier) -> loki::Loki {
     loki::Loki::new(options)
 }
 
-fn loki_options(loki: &config::sinks::Loki) -> Options {
-    let bytes_rate = loki
-        .rate
+fn otlp_sink(sink: &config::sinks::Otlp, tier: &Tier) -> otlp::Otlp {
+    let protocol = match sink.protocol {
+        config::sinks::OtlpProtocol::Grpc => otlp::Protocol::Grpc,
+        config::sinks::OtlpProtocol::Http => otlp::Protocol::Http,
+    };
+    let own = match tier.signal {
+        Signal::Traces => &sink.traces_endpoint,
+        Signal::Metrics => &sink.metrics_endpoint,
+        Signal::Logs => &sink.logs_endpoint,
+    };
+    let url = match (own, protocol) {
+        (Some(own), _) => own.as_str().to_owned(),
+        (None, otlp::Protocol::Grpc) => sink.endpoint.as_str().to_owned(),
+        (None, otlp::Protocol::Http) => sink.endpoint.join(otlp::http_path(tier.signal)),
+    };
+    let mut headers: Vec<(String, Secret)> =
+        sink.headers.0.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect();
+    if let Some(auth) = &sink.auth {
+        headers.push(("authorization".to_owned(), auth.header()));
+    }
+    if let Some(tenant) = &sink.tenant {
+        headers.push(("x-scope-orgid".to_owned(), Secret::new(tenant.0.clone())));
+    }
+    otlp::Otlp::new(otlp::Options {
+        signal: tier.signal,
+        tier: tier.name.clone(),
+        url,
+        protocol,
+        compression: match sink.compression {
+            config::sinks::OtlpCompression::None => otlp::Compression::None,
+            config::sinks::OtlpCompression::Gzip => otlp::Compression::Gzip,
+            config::sinks::OtlpCompression::Zstd => otlp::Compression::Zstd,
+        },
+        headers,
+        timeout: sink.timeout.0,
+    })
+}
+
+/// What all sinks that take requests have in common.
+fn request_options(
+    batch: &config::sinks::RequestBatch,
+    concurrency: NonZeroUsize,
+    retry: &config::sinks::Retry,
+    rate: &config::sinks::Rate,
+) -> Options {
+    let bytes_rate = rate
         .bytes_per_second
         .and_then(|size| NonZeroU32::new(u32::try_from(size.0).unwrap_or(u32::MAX)));
     let by_events = |per_second| RateLimit { per_second, unit: RateUnit::Events };
     let by_bytes = |per_second| RateLimit { per_second, unit: RateUnit::Bytes };
     Options {
-        batch_bytes: loki.batch.max_bytes.0 as usize,
-        batch_age: loki.batch.max_age.0,
-        concurrency: loki.concurrency.get(),
-        retry: Retry { initial: loki.retry.initial.0, max: loki.retry.max.0, ..Retry::default() },
-        rate_limit: loki.rate.events_per_second.map(by_events).or(bytes_rate.map(by_bytes)),
+        batch_bytes: batch.max_bytes.0 as usize,
+        batch_age: batch.max_age.0,
+        concurrency: concurrency.get(),
+        retry: Retry { initial: retry.initial.0, max: retry.max.0, ..Retry::default() },
+        rate_limit: rate.events_per_second.map(by_events).or(bytes_rate.map(by_bytes)),
         ..Options::default()
     }
 }

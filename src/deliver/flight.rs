@@ -17,7 +17,7 @@ use super::limit::Limiter;
 use super::load::{Load, Piece, halves};
 use super::status::{RouteStatus, State};
 use super::transport::{Answer, Client, Outgoing, SendError};
-use crate::sinks::{Body, Encoder, LogRange, Response, Sink, Suspects, Verdict};
+use crate::sinks::{Body, Encoder, Grpc, LogRange, Response, Sink, Suspects, Verdict};
 use crate::telemetry::RouteCounters;
 
 /// Attempts to write dead letters before their events are dropped and counted.
@@ -162,7 +162,10 @@ impl Crew {
 
     fn judge(&self, answer: &Result<Answer, SendError>) -> Verdict {
         match answer {
-            Ok(answer) => self.sink.judge(&Response { status: answer.status, body: &answer.body }),
+            Ok(Answer { status, body, grpc, .. }) => {
+                let grpc = grpc.as_ref().map(|(code, message)| Grpc { code: *code, message });
+                self.sink.judge(&Response { status: *status, body, grpc })
+            }
             Err(error) => Verdict::Retry { reason: error.to_string() },
         }
     }

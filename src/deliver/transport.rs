@@ -1,5 +1,5 @@
-//! How bodies travel: `http`, `file` and `stdout`, behind one trait, so that tests can stand
-//! in.
+//! How bodies travel: `http`, `grpc`, `file` and `stdout`, behind one trait, so that tests can
+//! stand in.
 //!
 //! A transport sends once and says what came back. It never retries, and never judges.
 
@@ -14,6 +14,7 @@ use bytes::Bytes;
 use crate::sinks::Transport;
 
 mod file;
+mod grpc;
 mod http;
 mod stdout;
 
@@ -40,8 +41,10 @@ pub struct Answer {
     pub status: u16,
     /// At most [`ANSWER_BYTES_MAX`] bytes.
     pub body: Vec<u8>,
-    /// The `Retry-After` header.
+    /// The `Retry-After` header, or gRPC's `RetryInfo`.
     pub retry_after: Option<Duration>,
+    /// Code and message of gRPC.
+    pub grpc: Option<(u32, String)>,
 }
 
 impl Answer {
@@ -114,6 +117,9 @@ pub fn connect(
     Ok(match transport {
         Transport::Http { url, headers, timeout } => {
             Arc::new(http::HttpClient::new(url, headers, *timeout, options)?)
+        }
+        Transport::Grpc { url, headers, timeout } => {
+            Arc::new(grpc::GrpcClient::new(url, headers, *timeout, options)?)
         }
         Transport::File { root } => Arc::new(file::FileClient::new(root, &options.route)?),
         Transport::Stdout => Arc::new(stdout::StdoutClient),

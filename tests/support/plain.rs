@@ -131,7 +131,8 @@ impl Client for Destination {
         self.received.lock().expect("unpoisoned").push(received);
         let reply = self.replies.lock().expect("unpoisoned").pop_front();
         Box::pin(async move {
-            let answer = |status, body, retry_after| Ok(Answer { status, body, retry_after });
+            let answer =
+                |status, body, retry_after| Ok(Answer { status, body, retry_after, grpc: None });
             match reply.unwrap_or(Reply::Status(200)) {
                 Reply::Status(status) => answer(status, Vec::new(), None),
                 Reply::Later(wait) => answer(503, Vec::new(), Some(wait)),

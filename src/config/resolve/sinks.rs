@@ -9,7 +9,8 @@ use crate::units::{ByteSize, HumanDuration};
 
 use super::super::Tier;
 use super::super::named::Named;
-use super::super::sinks::{FileStoreFormat, Files, Loki, Rate, Retry, Sink};
+use super::super::secret_text::SecretText;
+use super::super::sinks::{FileStoreFormat, Files, Loki, Otlp, Rate, RequestBatch, Retry, Sink};
 use super::super::tree::{Step, steps};
 use super::Resolver;
 use super::tiers::has_predictions;
@@ -35,6 +36,27 @@ const OWN_HEADERS: [(&str, &str); 6] = [
     ("host", "It follows from \"endpoint\"."),
 ];
 
+/// The settings of a sink that sends requests.
+struct Requests<'a> {
+    batch: RequestBatch,
+    rate: Rate,
+    timeout: HumanDuration,
+    retry: &'a Retry,
+    headers: &'a Named<SecretText>,
+}
+
+impl<'a> Requests<'a> {
+    fn of_loki(loki: &'a Loki) -> Self {
+        let Loki { batch, rate, timeout, retry, headers, .. } = loki;
+        Self { batch: *batch, rate: *rate, timeout: *timeout, retry, headers }
+    }
+
+    fn of_otlp(otlp: &'a Otlp) -> Self {
+        let Otlp { batch, rate, timeout, retry, headers, .. } = otlp;
+        Self { batch: *batch, rate: *rate, timeout: *timeout, retry, headers }
+    }
+}
+
 impl Resolver<'_> {
     pub(super) fn sinks(
         &mut self,
@@ -49,7 +71,13 @@ impl Resolver<'_> {
         for (name, sink) in &named {
             let path = steps!["sinks", name.as_str()];
             match sink {
-                Sink::Loki(loki) => self.loki(&path, loki, memory_limit),
+                Sink::Loki(loki) => {
+                    self.requests(&path, &Requests::of_loki(loki), memory_limit);
+                    self.labels(&path, loki);
+                }
+                Sink::Otlp(otlp) => {
+                    self.requests(&path, &Requests::of_otlp(otlp), memory_limit);
+                }
                 Sink::Files(files) => {
                     self.not_zero(&path, &["batch", "max_age"], files.batch.max_age);
                 }
@@ -59,29 +87,29 @@ impl Resolver<'_> {
         named.0
     }
 
-    fn loki(&mut self, path: &[Step], loki: &Loki, memory_limit: ByteSize) {
+    /// What all sinks that send requests have in common.
+    fn requests(&mut self, path: &[Step], of: &Requests<'_>, memory_limit: ByteSize) {
         let most = ByteSize(memory_limit.0 / 4);
-        let max_bytes = loki.batch.max_bytes;
+        let max_bytes = of.batch.max_bytes;
         let written = below(path, &["batch", "max_bytes"]);
         let is_written = self.document.find(&written).is_some();
         if is_written && (max_bytes < REQUEST_MIN || max_bytes > most) {
             let message = format!("{max_bytes} is out of range for a request");
             let hint = format!("Write {REQUEST_MIN} to {most} (a quarter of \"memory.limit\").");
             self.at_value(&written, message, hint);
-        } else if loki.rate.bytes_per_second.is_some_and(|rate| rate < max_bytes) {
+        } else if of.rate.bytes_per_second.is_some_and(|rate| rate < max_bytes) {
             let message = "this rate is less than one request";
             let hint = format!("Write \"batch.max_bytes\" ({max_bytes}) or more, or lower that.");
             self.at_value(&below(path, &["rate", "bytes_per_second"]), message, hint);
         }
-        if let Rate { events_per_second: Some(_), bytes_per_second: Some(_) } = loki.rate {
+        if let Rate { events_per_second: Some(_), bytes_per_second: Some(_) } = of.rate {
             let message = "a rate is in events or in bytes, and this has both";
             self.at_key(&below(path, &["rate"]), message, "Keep one of them.");
         }
-        self.not_zero(path, &["batch", "max_age"], loki.batch.max_age);
-        self.not_zero(path, &["timeout"], loki.timeout);
-        self.retry(path, &loki.retry);
-        self.labels(path, loki);
-        for (name, value) in &loki.headers {
+        self.not_zero(path, &["batch", "max_age"], of.batch.max_age);
+        self.not_zero(path, &["timeout"], of.timeout);
+        self.retry(path, of.retry);
+        for (name, value) in of.headers {
             self.header(&below(path, &["headers", name]), name, value.value.expose());
         }
     }

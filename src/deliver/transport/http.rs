@@ -26,6 +26,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// under us.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
+/// How long a gRPC connection may be silent, and how long a ping's answer may take.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Largest HTTP/2 frame that is taken; what is sent follows the server's own bound.
+const FRAME_BYTES_MAX: u32 = 64 << 10;
+
 /// See the module.
 pub(super) struct HttpClient {
     inner: reqwest::Client,
@@ -39,6 +44,32 @@ impl HttpClient {
         headers: &[(String, Secret)],
         timeout: Duration,
         options: &TransportOptions,
+    ) -> Result<Self, TransportError> {
+        Self::build(url, headers, timeout, options, |builder| builder)
+    }
+
+    /// The same for gRPC, which is HTTP/2 and nothing else.
+    pub(super) fn for_grpc(
+        url: &str,
+        headers: &[(String, Secret)],
+        timeout: Duration,
+        options: &TransportOptions,
+    ) -> Result<Self, TransportError> {
+        Self::build(url, headers, timeout, options, |builder| {
+            builder
+                .http2_prior_knowledge()
+                .http2_max_frame_size(FRAME_BYTES_MAX)
+                .http2_keep_alive_interval(KEEP_ALIVE)
+                .http2_keep_alive_timeout(KEEP_ALIVE)
+        })
+    }
+
+    fn build(
+        url: &str,
+        headers: &[(String, Secret)],
+        timeout: Duration,
+        options: &TransportOptions,
+        more: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<Self, TransportError> {
         let refuse = |error: &dyn std::fmt::Display| TransportError::Http(error.to_string());
         let url = reqwest::Url::parse(url).map_err(|error| refuse(&error))?;
@@ -56,12 +87,16 @@ impl HttpClient {
             let proxy = reqwest::Proxy::all(proxy).map_err(|error| refuse(&error.without_url()))?;
             builder = builder.proxy(proxy);
         }
-        let inner = builder.build().map_err(|error| refuse(&chain(&error)))?;
+        let inner = more(builder).build().map_err(|error| refuse(&chain(&error)))?;
         let headers = headers.iter().map(|(name, value)| header(name, value));
         Ok(Self { inner, url, headers: headers.collect::<Result<_, _>>()? })
     }
 
-    async fn post(&self, outgoing: &Outgoing) -> Result<Answer, reqwest::Error> {
+    /// Sends `outgoing` and returns what comes back, its body unread.
+    pub(super) async fn request(
+        &self,
+        outgoing: &Outgoing,
+    ) -> Result<reqwest::Response, reqwest::Error> {
         let mut request = self
             .inner
             .post(self.url.clone())
@@ -74,7 +109,11 @@ impl HttpClient {
             // Mimir and its kin compute their Retry-After from it.
             request = request.header("Retry-Attempt", outgoing.attempt);
         }
-        let mut response = request.send().await?;
+        request.send().await
+    }
+
+    async fn post(&self, outgoing: &Outgoing) -> Result<Answer, reqwest::Error> {
+        let mut response = self.request(outgoing).await?;
         let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let now = SystemTime::now();
         let retry_after =
@@ -89,7 +128,7 @@ impl HttpClient {
                 break;
             }
         }
-        Ok(Answer { status, body, retry_after })
+        Ok(Answer { status, body, retry_after, grpc: None })
     }
 }
 
@@ -139,7 +178,7 @@ fn ca_roots(path: &Path) -> Result<RootCertStore, TransportError> {
 }
 
 /// An error with its causes on one line: reqwest's own text only says that sending failed.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     fn verdict(status: u16, body: &str) -> Verdict {
-        judge(&Response { status, body: body.as_bytes() }, WhenBlocked::DeadLetters)
+        judge(&Response { status, body: body.as_bytes(), grpc: None }, WhenBlocked::DeadLetters)
     }
 
     #[test]
@@ -219,7 +219,7 @@ mod tests {
         for (status, is_right) in cases {
             assert!(is_right(&verdict(status, "")), "{status}: {:?}", verdict(status, ""));
         }
-        let blocked = Response { status: 260, body: b"ingestion blocked" };
+        let blocked = Response { status: 260, body: b"ingestion blocked", grpc: None };
         assert!(matches!(judge(&blocked, WhenBlocked::Hold), Unauthorised { .. }));
     }
 

@@ -1,0 +1,212 @@
+//! OTLP, sent: spans, metrics and logs to Tempo, Jaeger, a collector, or another Sidewake.
+//!
+//! Spans and metrics go out as the bytes that came in: requests are concatenated, which protobuf
+//! defines as one request with all their resources. Logs are made into log records
+//! (`log_records`). What answers mean is `judge`'s. Deliberately does not retry or wait: that is
+//! `deliver`'s.
+//!
+//! # Why
+//! One body is one request, packed once: the same bytes at every attempt, so that a receiver that
+//! stored a request whose answer was lost sees the same spans again, which Tempo and Jaeger merge.
+
+use std::io::Write as _;
+use std::ops::Range;
+use std::time::Duration;
+
+use super::{Body, Encoder, LogRange, Refused, Response, Sink, Transport, Verdict};
+use crate::event::batch::Batch;
+use crate::event::signal::Signal;
+use crate::secret::Secret;
+
+mod judge;
+mod log_records;
+
+/// The transport of OTLP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// gRPC.
+    #[default]
+    Grpc,
+    /// Protobuf by HTTP `POST`.
+    Http,
+}
+
+/// How requests are packed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// Which every receiver takes.
+    #[default]
+    Gzip,
+    /// Denser and cheaper; collectors take it.
+    Zstd,
+}
+
+impl Compression {
+    fn word(self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Gzip => Some("gzip"),
+            Self::Zstd => Some("zstd"),
+        }
+    }
+}
+
+/// What an OTLP sink needs to know, resolved.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the tier carries.
+    pub signal: Signal,
+    /// The tier, an attribute of log records.
+    pub tier: String,
+    /// Where to: for HTTP the whole URL, for gRPC what stands before the service's path.
+    pub url: String,
+    /// See [`Protocol`].
+    pub protocol: Protocol,
+    /// See [`Compression`].
+    pub compression: Compression,
+    /// Fixed headers (tenant, authorization).
+    pub headers: Vec<(String, Secret)>,
+    /// Longest wait for an answer.
+    pub timeout: Duration,
+}
+
+/// The path of a signal's service.
+#[must_use]
+pub fn grpc_path(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    }
+}
+
+/// The path of a signal below an HTTP endpoint.
+#[must_use]
+pub fn http_path(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Traces => "/v1/traces",
+        Signal::Metrics => "/v1/metrics",
+        Signal::Logs => "/v1/logs",
+    }
+}
+
+/// The OTLP sink of one route.
+#[derive(Debug)]
+pub struct Otlp {
+    options: Options,
+}
+
+impl Otlp {
+    /// A sink for the events of one tier.
+    #[must_use]
+    pub fn new(options: Options) -> Self {
+        Self { options }
+    }
+}
+
+impl Sink for Otlp {
+    fn encoder(&self, _now_ns: i64) -> Box<dyn Encoder> {
+        let Options { protocol, compression, .. } = self.options;
+        let mut message = Vec::new();
+        if protocol == Protocol::Grpc {
+            message.extend_from_slice(&[0; FRAME_HEAD]);
+        }
+        let head_len = message.len();
+        let tier = self.options.tier.clone();
+        Box::new(RequestEncoder { protocol, compression, tier, message, head_len })
+    }
+
+    fn judge(&self, response: &Response<'_>) -> Verdict {
+        match response.grpc {
+            Some(grpc) => judge::grpc(grpc, response.body),
+            None => judge::http(response),
+        }
+    }
+
+    fn transport(&self) -> Transport {
+        let Options { url, headers, timeout, protocol, signal, .. } = &self.options;
+        let (headers, timeout) = (headers.clone(), *timeout);
+        match protocol {
+            Protocol::Http => Transport::Http { url: url.clone(), headers, timeout },
+            Protocol::Grpc => {
+                let url = format!("{}{}", url.trim_end_matches('/'), grpc_path(*signal));
+                Transport::Grpc { url, headers, timeout }
+            }
+        }
+    }
+}
+
+/// gRPC's head of a message: whether it is packed, and its length.
+const FRAME_HEAD: usize = 5;
+
+struct RequestEncoder {
+    protocol: Protocol,
+    compression: Compression,
+    tier: String,
+    /// The head, for gRPC, and the request.
+    message: Vec<u8>,
+    head_len: usize,
+}
+
+impl Encoder for RequestEncoder {
+    fn push(&mut self, batch: &Batch, events: Range<usize>) -> Vec<Refused> {
+        match batch.signal {
+            Signal::Logs => log_records::push(batch, events, &self.tier, &mut self.message),
+            Signal::Traces | Signal::Metrics if events == (0..batch.len()) => {
+                self.message.extend_from_slice(&batch.slab);
+            }
+            Signal::Traces | Signal::Metrics => {
+                self.message.extend_from_slice(&batch.only(events).slab);
+            }
+        }
+        Vec::new()
+    }
+
+    fn len(&self) -> usize {
+        self.message.len() - self.head_len
+    }
+
+    fn finish(self: Box<Self>, _range: LogRange, body: &mut Body) -> Result<(), String> {
+        let Self { protocol, compression, message, head_len, .. } = *self;
+        let packed = packed(&message[head_len..], head_len, compression);
+        let is_packed = packed.is_some();
+        body.bytes = packed.unwrap_or(message);
+        if protocol == Protocol::Grpc {
+            let len = u32::try_from(body.bytes.len() - head_len)
+                .map_err(|_| "the request is larger than gRPC's messages can be")?;
+            body.bytes[0] = u8::from(is_packed);
+            body.bytes[1..FRAME_HEAD].copy_from_slice(&len.to_be_bytes());
+        } else {
+            body.headers.insert("content-type", "application/x-protobuf".to_owned());
+        }
+        if let Some(word) = compression.word().filter(|_| is_packed) {
+            let name = match protocol {
+                Protocol::Grpc => "grpc-encoding",
+                Protocol::Http => "content-encoding",
+            };
+            body.headers.insert(name, word.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The packed request behind `head_len` bytes; `None` where it is not to be packed. Packing only
+/// fails without memory, and the plain form needs less.
+fn packed(request: &[u8], head_len: usize, compression: Compression) -> Option<Vec<u8>> {
+    let head = vec![0; head_len];
+    match compression {
+        Compression::None => None,
+        Compression::Gzip => {
+            let mut packer = flate2::write::GzEncoder::new(head, flate2::Compression::fast());
+            packer.write_all(request).ok()?;
+            packer.finish().ok()
+        }
+        Compression::Zstd => {
+            let mut packer = zstd::stream::write::Encoder::new(head, 1).ok()?;
+            packer.write_all(request).ok()?;
+            packer.finish().ok()
+        }
+    }
+}
