@@ -28,6 +28,7 @@ pub mod exec;
 pub mod fifo;
 pub mod file;
 mod framed;
+pub mod jaeger;
 mod join;
 mod lines;
 pub mod otlp;

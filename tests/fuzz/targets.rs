@@ -14,6 +14,8 @@ pub(crate) mod config;
 pub(crate) mod files;
 #[path = "targets/frame.rs"]
 pub(crate) mod frame;
+#[path = "targets/jaeger.rs"]
+pub(crate) mod jaeger;
 #[path = "targets/json.rs"]
 pub(crate) mod json;
 #[path = "targets/oracle.rs"]
@@ -35,6 +37,9 @@ macro_rules! for_each_target {
             any_file: $crate::targets::files::any_file,
             cri: $crate::targets::files::cri,
             docker: $crate::targets::files::docker,
+            jaeger_compact: $crate::targets::jaeger::compact,
+            jaeger_binary: $crate::targets::jaeger::binary,
+            jaeger_bare: $crate::targets::jaeger::bare,
             time: $crate::targets::pipeline::times,
             condition: $crate::targets::pipeline::condition,
             line: $crate::targets::pipeline::line,

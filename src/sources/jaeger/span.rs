@@ -1,0 +1,228 @@
+//! One span: Jaeger's struct, written as a `Span` of OTLP.
+//!
+//! Owns which field becomes which: ids, times, parent and links, logs. What tags mean is
+//! `meaning.rs`. Deliberately does not carry `flags` over: the sampling decision in them was
+//! obeyed by the client, else the span would not be here.
+//!
+//! # Why
+//! The lists are passed over first and read when the whole struct is known, as fields may come in
+//! any order: a link is told from a parent by `parentSpanId`, an attribute from the span's kind by
+//! all other tags.
+
+use super::meaning::{Said, Scope, Status};
+use super::proto::Writer;
+use super::tags::{Keys, Tag, Value, attribute};
+use super::thrift::{List, Reader, ThriftError, Type};
+
+/// `SpanRefType`.
+const CHILD_OF: i32 = 0;
+const FOLLOWS_FROM: i32 = 1;
+
+/// A trace id, its high and its low half. On the wire the low half is first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct TraceId {
+    high: i64,
+    low: i64,
+}
+
+/// A span as it came, its lists unread.
+#[derive(Debug, Default)]
+pub(super) struct Span<'a> {
+    trace: TraceId,
+    id: i64,
+    parent_id: i64,
+    name: &'a [u8],
+    references: List<'a>,
+    start_us: i64,
+    duration_us: i64,
+    tags: List<'a>,
+    logs: List<'a>,
+}
+
+impl TraceId {
+    const NONE: Self = Self { high: 0, low: 0 };
+
+    fn to_bytes(self) -> [u8; 16] {
+        ((self.high as u64 as u128) << 64 | self.low as u64 as u128).to_be_bytes()
+    }
+}
+
+impl<'a> Span<'a> {
+    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, ThriftError> {
+        let (mut span, mut last_id) = (Self::default(), 0);
+        while let Some((id, kind)) = reader.field(&mut last_id)? {
+            match (id, kind) {
+                (1, Type::I64) => span.trace.low = reader.i64()?,
+                (2, Type::I64) => span.trace.high = reader.i64()?,
+                (3, Type::I64) => span.id = reader.i64()?,
+                (4, Type::I64) => span.parent_id = reader.i64()?,
+                (5, Type::Bytes) => span.name = reader.bytes()?,
+                (6, Type::List) => span.references = reader.structs()?,
+                (8, Type::I64) => span.start_us = reader.i64()?,
+                (9, Type::I64) => span.duration_us = reader.i64()?,
+                (10, Type::List) => span.tags = reader.structs()?,
+                (11, Type::List) => span.logs = reader.structs()?,
+                _ => reader.skip(kind)?,
+            }
+        }
+        Ok(span)
+    }
+
+    /// Whether OpenTelemetry would know it: no id may be zero. Receivers refuse a whole request for
+    /// one span without.
+    pub(super) fn is_valid(&self) -> bool {
+        self.trace != TraceId::NONE && self.id != 0
+    }
+
+    /// Writes the span as field 2 of a `ScopeSpans`, and says of which.
+    pub(super) fn write(
+        &self,
+        writer: &mut Writer,
+        keys: &mut Keys<'a>,
+    ) -> Result<Scope<'a>, ThriftError> {
+        let mut said = Said::default();
+        keys.learn(self.tags, |tag| said.look(tag))?;
+        let (kind, scope) = (said.kind(), said.scope());
+        let (status, trace_state) = (said.status(kind), said.trace_state());
+        let parent_id = self.parent()?;
+        let end_us = self.start_us.saturating_add(self.duration_us);
+        writer.message(2, |writer| {
+            writer.bytes_always(1, &self.trace.to_bytes());
+            writer.bytes_always(2, &self.id.to_be_bytes());
+            writer.text(3, trace_state);
+            if parent_id != 0 {
+                writer.bytes_always(4, &parent_id.to_be_bytes());
+            }
+            writer.text(5, self.name);
+            writer.number(6, kind);
+            writer.fixed64(7, nanoseconds(self.start_us));
+            writer.fixed64(8, nanoseconds(end_us));
+            keys.write(writer, 9, self.tags, |key| (!said.is_taken(key)).then_some(key))?;
+            self.write_events(writer, keys)?;
+            self.write_links(writer, parent_id)?;
+            if status != Status::default() {
+                writer.message(15, |writer| {
+                    writer.text(2, status.message);
+                    writer.number(3, status.code);
+                });
+            }
+            Ok(scope)
+        })
+    }
+
+    /// `parentSpanId`, else the first reference to the same trace that says CHILD_OF, else the
+    /// first that says FOLLOWS_FROM; 0 for a root.
+    fn parent(&self) -> Result<i64, ThriftError> {
+        if self.parent_id != 0 {
+            return Ok(self.parent_id);
+        }
+        let (mut followed, mut references) = (0, self.references);
+        while let Some(reader) = references.next() {
+            let reference = Reference::read(reader)?;
+            match reference.kind {
+                _ if reference.trace != self.trace => {}
+                CHILD_OF => return Ok(reference.span_id),
+                FOLLOWS_FROM if followed == 0 => followed = reference.span_id,
+                _ => {}
+            }
+        }
+        Ok(followed)
+    }
+
+    /// A link for each reference but the one that says who the parent is.
+    fn write_links(&self, writer: &mut Writer, parent_id: i64) -> Result<(), ThriftError> {
+        let mut references = self.references;
+        while let Some(reader) = references.next() {
+            let reference = Reference::read(reader)?;
+            let is_parent = reference.kind == CHILD_OF
+                && reference.trace == self.trace
+                && reference.span_id == parent_id;
+            if is_parent || reference.trace == TraceId::NONE || reference.span_id == 0 {
+                continue;
+            }
+            let kind: &[u8] =
+                if reference.kind == CHILD_OF { b"child_of" } else { b"follows_from" };
+            writer.message(13, |writer| {
+                writer.bytes_always(1, &reference.trace.to_bytes());
+                writer.bytes_always(2, &reference.span_id.to_be_bytes());
+                attribute(writer, 4, b"opentracing.ref_type", Value::Text(kind));
+            });
+        }
+        Ok(())
+    }
+
+    fn write_events(&self, writer: &mut Writer, keys: &mut Keys<'a>) -> Result<(), ThriftError> {
+        let mut logs = self.logs;
+        while let Some(reader) = logs.next() {
+            let log = Log::read(reader)?;
+            writer.message(11, |writer| log.write(writer, keys))?;
+        }
+        Ok(())
+    }
+}
+
+/// `SpanRef`.
+#[derive(Debug, Default)]
+struct Reference {
+    kind: i32,
+    trace: TraceId,
+    span_id: i64,
+}
+
+impl Reference {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, ThriftError> {
+        let (mut reference, mut last_id) = (Self::default(), 0);
+        while let Some((id, kind)) = reader.field(&mut last_id)? {
+            match (id, kind) {
+                (1, Type::I32) => reference.kind = reader.i32()?,
+                (2, Type::I64) => reference.trace.low = reader.i64()?,
+                (3, Type::I64) => reference.trace.high = reader.i64()?,
+                (4, Type::I64) => reference.span_id = reader.i64()?,
+                _ => reader.skip(kind)?,
+            }
+        }
+        Ok(reference)
+    }
+}
+
+/// `Log`: a time and fields.
+#[derive(Debug, Default)]
+struct Log<'a> {
+    time_us: i64,
+    fields: List<'a>,
+}
+
+impl<'a> Log<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, ThriftError> {
+        let (mut log, mut last_id) = (Self::default(), 0);
+        while let Some((id, kind)) = reader.field(&mut last_id)? {
+            match (id, kind) {
+                (1, Type::I64) => log.time_us = reader.i64()?,
+                (2, Type::List) => log.fields = reader.structs()?,
+                _ => reader.skip(kind)?,
+            }
+        }
+        Ok(log)
+    }
+
+    /// Writes the content of a `Span.Event`: the field `event` is its name.
+    fn write(&self, writer: &mut Writer, keys: &mut Keys<'a>) -> Result<(), ThriftError> {
+        writer.fixed64(1, nanoseconds(self.time_us));
+        let mut name = None;
+        keys.learn(self.fields, |Tag { key, value }| {
+            if *key == b"event" {
+                name = Some(*value);
+            }
+        })?;
+        let Some(Value::Text(name)) = name else {
+            return keys.write(writer, 3, self.fields, Some);
+        };
+        writer.text(2, name);
+        keys.write(writer, 3, self.fields, |key| (key != b"event").then_some(key))
+    }
+}
+
+/// Of microseconds. A time before 1970 is none.
+fn nanoseconds(us: i64) -> u64 {
+    u64::try_from(us).unwrap_or(0).saturating_mul(1000)
+}

@@ -1,0 +1,129 @@
+//! Tags and log fields, which become attributes.
+//!
+//! Owns Jaeger's `Tag` with its five types, and the rule that an attribute's key is there once: of
+//! a repeated one the last counts. Does not know what any key means.
+
+use std::collections::HashMap;
+
+use super::proto::Writer;
+use super::thrift::{List, Reader, ThriftError, Type};
+
+/// A key and its value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Tag<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) value: Value<'a>,
+}
+
+/// A tag's value, by `vType`. What is not there is empty, 0 or false.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Value<'a> {
+    Text(&'a [u8]),
+    Double(f64),
+    Bool(bool),
+    Long(i64),
+    Binary(&'a [u8]),
+    /// Of a type that this version of Jaeger does not have.
+    Unknown,
+}
+
+impl<'a> Tag<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, ThriftError> {
+        let (mut key, mut kind): (&[u8], _) = (b"", 0);
+        let (mut text, mut binary): (&[u8], &[u8]) = (b"", b"");
+        let (mut double, mut bool, mut long, mut last_id) = (0.0, false, 0, 0);
+        while let Some((id, wire)) = reader.field(&mut last_id)? {
+            match (id, wire) {
+                (1, Type::Bytes) => key = reader.bytes()?,
+                (2, Type::I32) => kind = reader.i32()?,
+                (3, Type::Bytes) => text = reader.bytes()?,
+                (4, Type::Double) => double = reader.double()?,
+                (5, Type::Bool) => bool = reader.bool()?,
+                (6, Type::I64) => long = reader.i64()?,
+                (7, Type::Bytes) => binary = reader.bytes()?,
+                _ => reader.skip(wire)?,
+            }
+        }
+        let value = match kind {
+            0 => Value::Text(text),
+            1 => Value::Double(double),
+            2 => Value::Bool(bool),
+            3 => Value::Long(long),
+            4 => Value::Binary(binary),
+            _ => Value::Unknown,
+        };
+        Ok(Self { key, value })
+    }
+}
+
+/// Where each key of one list stands for the last time. One serves all lists, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Keys<'a> {
+    last: HashMap<&'a [u8], u32>,
+}
+
+impl<'a> Keys<'a> {
+    /// Looks at each of `tags`, and learns their keys instead of those of the list before.
+    pub(super) fn learn(
+        &mut self,
+        mut tags: List<'a>,
+        mut look: impl FnMut(&Tag<'a>),
+    ) -> Result<(), ThriftError> {
+        self.last.clear();
+        for n in 0.. {
+            let Some(reader) = tags.next() else { break };
+            let tag = Tag::read(reader)?;
+            look(&tag);
+            self.last.insert(tag.key, n);
+        }
+        Ok(())
+    }
+
+    pub(super) fn have(&self, key: &[u8]) -> bool {
+        self.last.contains_key(key)
+    }
+
+    /// Writes the tags that were learnt as attributes, `name` saying under which key, or that one
+    /// is left out.
+    pub(super) fn write<'k>(
+        &self,
+        writer: &mut Writer,
+        field: u64,
+        mut tags: List<'a>,
+        name: impl Fn(&'a [u8]) -> Option<&'k [u8]>,
+    ) -> Result<(), ThriftError>
+    where
+        'a: 'k,
+    {
+        for n in 0.. {
+            let Some(reader) = tags.next() else { break };
+            let tag = Tag::read(reader)?;
+            if self.last.get(tag.key) == Some(&n)
+                && let Some(key) = name(tag.key)
+            {
+                attribute(writer, field, key, tag.value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes one `KeyValue`.
+pub(super) fn attribute(writer: &mut Writer, field: u64, key: &[u8], value: Value<'_>) {
+    writer.message(field, |writer| {
+        writer.text(1, key);
+        writer.message(2, |writer| any_value(writer, value));
+    });
+}
+
+/// The content of an `AnyValue`; none for a type that is not known.
+fn any_value(writer: &mut Writer, value: Value<'_>) {
+    match value {
+        Value::Text(text) => writer.text_always(1, text),
+        Value::Bool(bool) => writer.number_always(2, u64::from(bool)),
+        Value::Long(long) => writer.number_always(3, long as u64),
+        Value::Double(double) => writer.fixed64_always(4, double.to_bits()),
+        Value::Binary(bytes) => writer.bytes_always(7, bytes),
+        Value::Unknown => {}
+    }
+}
