@@ -16,7 +16,7 @@
 //!   alone, since receivers would refuse everything for it.
 //!
 //! Reference: jaeger-idl `thrift/jaeger.thrift` and `agent.thrift`; the mapping is that of the
-//! OpenTelemetry Collector's Jaeger receiver, from which `meaning.rs` names two differences.
+//! OpenTelemetry Collector's Jaeger receiver, and `meaning.rs` says where it is not.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -4,9 +4,9 @@
 //! another type or word than its key has is an attribute like any other.
 //!
 //! Reference: opentelemetry-specification `trace/sdk_exporters/jaeger.md`, and how the
-//! OpenTelemetry Collector's Jaeger receiver reads it. Two things differ from that on purpose:
-//! trace state and scope are taken however the span came (there only over gRPC), and a word that is
-//! not understood is kept.
+//! OpenTelemetry Collector's Jaeger receiver reads it. It differs from that on purpose: trace
+//! state and scope are taken however the span came (there only over gRPC), and a word that is not
+//! understood is kept.
 
 use super::tags::{Tag, Value};
 

@@ -4,13 +4,15 @@
 #[path = "../../../tests/otlp_proto/messages.rs"]
 mod otlp_proto;
 mod shown;
+#[path = "../../../tests/thrift/tree.rs"]
 pub(super) mod tree;
 
 use proptest::prelude::*;
 
+use super::thrift::Encoding;
 use super::*;
 use shown::shown;
-use tree::{Tree, batch, message, process, span, tag, tagged, text};
+use tree::{Tree, batch, message, process, reference, span, tag, tagged, text};
 
 const PROTOCOLS: [Protocol; 3] = [Protocol::Compact, Protocol::Binary, Protocol::Bare];
 
@@ -164,12 +166,6 @@ fn odd_values() {
     check_tags(vec![Tree::Struct(vec![(1, text("a"))])], " a=\"\"");
     let binary = Tree::Struct(vec![(1, text("a")), (2, Tree::I32(4)), (7, bad)]);
     check_tags(vec![binary], " a=0x636166e9");
-}
-
-/// A reference: its kind, the low half of its trace id, its span id.
-fn reference(kind: i32, low: i64, id: i64) -> Tree {
-    let fields = [Tree::I32(kind), Tree::I64(low), Tree::I64(0), Tree::I64(id)];
-    Tree::Struct((1..).zip(fields).collect())
 }
 
 #[test]

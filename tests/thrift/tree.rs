@@ -1,9 +1,9 @@
 //! Thrift written from a tree: the other way round than the product goes, to test it with.
 //!
-//! Owns both encodings of any value, and Jaeger's structs as trees. Does not know OTLP.
+//! Owns both encodings of any value, and Jaeger's structs as trees. Does not know OTLP. Taken in by
+//! path, from unit tests and from an integration test, whose module names the two enums.
 
-use crate::sources::jaeger::Protocol;
-use crate::sources::jaeger::thrift::Encoding;
+use super::{Encoding, Protocol};
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -43,6 +43,12 @@ pub(crate) fn span(id: i64, more: Vec<(i16, Tree)>) -> Tree {
     let mut fields = vec![(1, Tree::I64(0xab)), (2, Tree::I64(0)), (3, Tree::I64(id))];
     fields.extend(more);
     Tree::Struct(fields)
+}
+
+/// A reference: its kind, the low half of its trace id, its span id.
+pub(crate) fn reference(kind: i32, low: i64, id: i64) -> Tree {
+    let fields = [Tree::I32(kind), Tree::I64(low), Tree::I64(0), Tree::I64(id)];
+    Tree::Struct((1..).zip(fields).collect())
 }
 
 /// A span with these tags.
