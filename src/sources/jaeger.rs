@@ -8,8 +8,8 @@
 //! statistics that clients send along are not for us.
 //!
 //! # Why
-//! - *Bytes to bytes.* There is no span in between: what is read is written at once, the lists of a
-//!   span are found first and read where they are written. So memory is that of the request made.
+//! - *Bytes to bytes.* There is no tree in between: a span's lists are found first, and read again
+//!   where they are written. So memory is that of the request made.
 //!   Tests hold its bound for any bytes at all: [`GROWTH_MAX`] times what came.
 //! - *A field that lacks is empty, as long as the bytes are sound.* A batch is only refused as a
 //!   whole: for one span without a name all others would be lost. A span without ids is refused
@@ -61,31 +61,33 @@ pub struct Converted {
 /// batch does not matter.
 pub fn spans(bytes: &[u8], protocol: Protocol) -> Result<Converted, ThriftError> {
     let mut reader = message::batch(bytes, protocol)?;
-    let (mut process, mut spans, mut last_id) = (None, None, 0);
+    let (mut process, mut has_spans, mut last_id) = (None, false, 0);
+    let (mut keys, mut converted) = (Keys::default(), Converted::default());
+    let mut grouped = Grouped { spans: Writer::with_capacity(bytes.len()), ..Grouped::default() };
     while let Some((id, kind)) = reader.field(&mut last_id)? {
         match (id, kind) {
             (1, Type::Struct) => {
                 process = Some(reader);
                 reader.skip(kind)?;
             }
-            (2, Type::List) => spans = Some(reader.structs()?),
+            (2, Type::List) => {
+                has_spans = true;
+                reader.structs(|reader| {
+                    let span = Span::read(reader, &mut keys)?;
+                    if !span.is_valid() {
+                        converted.n_invalid += 1;
+                        return Ok(());
+                    }
+                    converted.n_spans += 1;
+                    grouped.push(span, &mut keys)
+                })?;
+            }
             _ => reader.skip(kind)?,
         }
     }
     let mut process = process.ok_or(ThriftError::Missing("process"))?;
-    let mut spans = spans.ok_or(ThriftError::Missing("spans"))?;
-
-    let mut keys = Keys::default();
-    let mut grouped = Grouped { spans: Writer::with_capacity(bytes.len()), ..Grouped::default() };
-    let mut converted = Converted::default();
-    while let Some(reader) = spans.next() {
-        let span = Span::read(reader)?;
-        if span.is_valid() {
-            converted.n_spans += 1;
-            grouped.push(&span, &mut keys)?;
-        } else {
-            converted.n_invalid += 1;
-        }
+    if !has_spans {
+        return Err(ThriftError::Missing("spans"));
     }
     if converted.n_spans > 0 {
         converted.request = grouped.request(&resource(&mut process, &mut keys)?);
@@ -96,19 +98,22 @@ pub fn spans(bytes: &[u8], protocol: Protocol) -> Result<Converted, ThriftError>
 /// The process as field 1 of a `ResourceSpans`.
 fn resource<'a>(process: &mut Reader<'a>, keys: &mut Keys<'a>) -> Result<Vec<u8>, ThriftError> {
     let (mut service, mut tags, mut last_id): (&[u8], _, _) = (b"", List::default(), 0);
+    let mut version = None;
+    keys.clear();
     while let Some((id, kind)) = process.field(&mut last_id)? {
         match (id, kind) {
             (1, Type::Bytes) => service = process.bytes()?,
-            (2, Type::List) => tags = process.structs()?,
+            (2, Type::List) => {
+                version = None;
+                tags = keys.learn(process, |tag| {
+                    if tag.key == b"jaeger.version" {
+                        version = Some(tag.value);
+                    }
+                })?;
+            }
             _ => process.skip(kind)?,
         }
     }
-    let mut version = None;
-    keys.learn(tags, |tag| {
-        if tag.key == b"jaeger.version" {
-            version = Some(tag.value);
-        }
-    })?;
     let is_host_named = keys.have(b"host.name");
     let version = match version {
         Some(Value::Text(version)) if !keys.have(EXPORTER_VERSION) => Some(version),
@@ -155,7 +160,7 @@ struct Group<'a> {
 }
 
 impl<'a> Grouped<'a> {
-    fn push(&mut self, span: &Span<'a>, keys: &mut Keys<'a>) -> Result<(), ThriftError> {
+    fn push(&mut self, span: Span<'a>, keys: &mut Keys<'a>) -> Result<(), ThriftError> {
         let start = self.spans.bytes.len();
         let scope = span.write(&mut self.spans, keys)?;
         let place = start..self.spans.bytes.len();

@@ -4,8 +4,6 @@
 //! default is left out, except where a choice (`oneof`) makes it count: those functions say
 //! *always*.
 
-use std::borrow::Cow;
-
 const VARINT: u64 = 0;
 const FIXED64: u64 = 1;
 const LEN: u64 = 2;
@@ -59,8 +57,10 @@ impl Writer {
 
     /// Text of a choice. A receiver may refuse the whole request for one byte that is not UTF-8.
     pub(super) fn text_always(&mut self, field: u64, text: &[u8]) {
-        let text: Cow<'_, str> = String::from_utf8_lossy(text);
-        self.bytes_always(field, text.as_bytes());
+        match std::str::from_utf8(text) {
+            Ok(text) => self.bytes_always(field, text.as_bytes()),
+            Err(_) => self.bytes_always(field, String::from_utf8_lossy(text).as_bytes()),
+        }
     }
 
     /// Bytes of a choice, or bytes that are there.
@@ -82,11 +82,13 @@ impl Writer {
         let start = self.bytes.len();
         let outcome = write(self);
         let len = self.bytes.len() - start;
-        let (length, n) = varint(len as u64);
-        if n > 1 {
-            self.bytes.resize(self.bytes.len() + n - 1, 0);
-            self.bytes.copy_within(start..start + len, start + n - 1);
+        if len < 0x80 {
+            self.bytes[start - 1] = len as u8;
+            return outcome;
         }
+        let (length, n) = varint(len as u64);
+        self.bytes.resize(self.bytes.len() + n - 1, 0);
+        self.bytes.copy_within(start..start + len, start + n - 1);
         self.bytes[start - 1..start - 1 + n].copy_from_slice(&length[..n]);
         outcome
     }

@@ -5,13 +5,12 @@
 //! obeyed by the client, else the span would not be here.
 //!
 //! # Why
-//! The lists are passed over first and read when the whole struct is known, as fields may come in
-//! any order: a link is told from a parent by `parentSpanId`, an attribute from the span's kind by
-//! all other tags.
+//! The lists are written when the whole struct is known, as fields may come in any order: a link is
+//! told from a parent by `parentSpanId`, an attribute from a status by all other tags.
 
 use super::meaning::{Said, Scope, Status};
 use super::proto::Writer;
-use super::tags::{Keys, Tag, Value, attribute};
+use super::tags::{Keys, Value, attribute};
 use super::thrift::{List, Reader, ThriftError, Type};
 
 /// `SpanRefType`.
@@ -25,7 +24,7 @@ struct TraceId {
     low: i64,
 }
 
-/// A span as it came, its lists unread.
+/// A span as it came. Its tags have been looked at, the other lists are unread.
 #[derive(Debug, Default)]
 pub(super) struct Span<'a> {
     trace: TraceId,
@@ -36,6 +35,7 @@ pub(super) struct Span<'a> {
     start_us: i64,
     duration_us: i64,
     tags: List<'a>,
+    said: Said<'a>,
     logs: List<'a>,
 }
 
@@ -48,7 +48,8 @@ impl TraceId {
 }
 
 impl<'a> Span<'a> {
-    pub(super) fn read(reader: &mut Reader<'a>) -> Result<Self, ThriftError> {
+    /// Reads a span. `keys` are then those of its tags.
+    pub(super) fn read(reader: &mut Reader<'a>, keys: &mut Keys<'a>) -> Result<Self, ThriftError> {
         let (mut span, mut last_id) = (Self::default(), 0);
         while let Some((id, kind)) = reader.field(&mut last_id)? {
             match (id, kind) {
@@ -57,11 +58,14 @@ impl<'a> Span<'a> {
                 (3, Type::I64) => span.id = reader.i64()?,
                 (4, Type::I64) => span.parent_id = reader.i64()?,
                 (5, Type::Bytes) => span.name = reader.bytes()?,
-                (6, Type::List) => span.references = reader.structs()?,
+                (6, Type::List) => span.references = reader.structs_later()?,
                 (8, Type::I64) => span.start_us = reader.i64()?,
                 (9, Type::I64) => span.duration_us = reader.i64()?,
-                (10, Type::List) => span.tags = reader.structs()?,
-                (11, Type::List) => span.logs = reader.structs()?,
+                (10, Type::List) => {
+                    span.said = Said::default();
+                    span.tags = keys.learn(reader, |tag| span.said.look(tag))?;
+                }
+                (11, Type::List) => span.logs = reader.structs_later()?,
                 _ => reader.skip(kind)?,
             }
         }
@@ -74,14 +78,14 @@ impl<'a> Span<'a> {
         self.trace != TraceId::NONE && self.id != 0
     }
 
-    /// Writes the span as field 2 of a `ScopeSpans`, and says of which.
+    /// Writes the span as field 2 of a `ScopeSpans`, and says of which. `keys` must be those that
+    /// [`Self::read`] left.
     pub(super) fn write(
-        &self,
+        mut self,
         writer: &mut Writer,
         keys: &mut Keys<'a>,
     ) -> Result<Scope<'a>, ThriftError> {
-        let mut said = Said::default();
-        keys.learn(self.tags, |tag| said.look(tag))?;
+        let said = &mut self.said;
         let (kind, scope) = (said.kind(), said.scope());
         let (status, trace_state) = (said.status(kind), said.trace_state());
         let parent_id = self.parent()?;
@@ -97,7 +101,7 @@ impl<'a> Span<'a> {
             writer.number(6, kind);
             writer.fixed64(7, nanoseconds(self.start_us));
             writer.fixed64(8, nanoseconds(end_us));
-            keys.write(writer, 9, self.tags, |key| (!said.is_taken(key)).then_some(key))?;
+            keys.write(writer, 9, self.tags, |key| (!self.said.is_taken(key)).then_some(key))?;
             self.write_events(writer, keys)?;
             self.write_links(writer, parent_id)?;
             if status != Status::default() {
@@ -154,7 +158,7 @@ impl<'a> Span<'a> {
     fn write_events(&self, writer: &mut Writer, keys: &mut Keys<'a>) -> Result<(), ThriftError> {
         let mut logs = self.logs;
         while let Some(reader) = logs.next() {
-            let log = Log::read(reader)?;
+            let log = Log::read(reader, keys)?;
             writer.message(11, |writer| log.write(writer, keys))?;
         }
         Ok(())
@@ -185,20 +189,28 @@ impl Reference {
     }
 }
 
-/// `Log`: a time and fields.
+/// `Log`: a time and fields, of which one may be the event's name.
 #[derive(Debug, Default)]
 struct Log<'a> {
     time_us: i64,
     fields: List<'a>,
+    name: Option<Value<'a>>,
 }
 
 impl<'a> Log<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, ThriftError> {
+    fn read(reader: &mut Reader<'a>, keys: &mut Keys<'a>) -> Result<Self, ThriftError> {
         let (mut log, mut last_id) = (Self::default(), 0);
         while let Some((id, kind)) = reader.field(&mut last_id)? {
             match (id, kind) {
                 (1, Type::I64) => log.time_us = reader.i64()?,
-                (2, Type::List) => log.fields = reader.structs()?,
+                (2, Type::List) => {
+                    log.name = None;
+                    log.fields = keys.learn(reader, |tag| {
+                        if tag.key == b"event" {
+                            log.name = Some(tag.value);
+                        }
+                    })?;
+                }
                 _ => reader.skip(kind)?,
             }
         }
@@ -206,15 +218,9 @@ impl<'a> Log<'a> {
     }
 
     /// Writes the content of a `Span.Event`: the field `event` is its name.
-    fn write(&self, writer: &mut Writer, keys: &mut Keys<'a>) -> Result<(), ThriftError> {
+    fn write(&self, writer: &mut Writer, keys: &Keys<'a>) -> Result<(), ThriftError> {
         writer.fixed64(1, nanoseconds(self.time_us));
-        let mut name = None;
-        keys.learn(self.fields, |Tag { key, value }| {
-            if *key == b"event" {
-                name = Some(*value);
-            }
-        })?;
-        let Some(Value::Text(name)) = name else {
+        let Some(Value::Text(name)) = self.name else {
             return keys.write(writer, 3, self.fields, Some);
         };
         writer.text(2, name);

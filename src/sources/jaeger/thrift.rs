@@ -8,8 +8,8 @@
 //! - *An own reader, not the `thrift` crate.* That one reads from a stream and gives every text and
 //!   every list an allocation of its own; its limits are 100 MB, and ten crates come along. What is
 //!   needed of the two protocols is on this page, over a slice, and hands out slices of it.
-//! - *A reader is a position, and cheap to copy.* So a list can be passed over, and be read when
-//!   its struct is known, and read twice, without a place to keep it.
+//! - *A reader is a position, and cheap to copy.* So a list can be passed over and be read when its
+//!   struct is known, or be read twice, without a place to keep it.
 //!
 //! Reference: `thrift-compact-protocol.md` and `thrift-binary-protocol.md` of apache/thrift.
 
@@ -78,7 +78,7 @@ pub(super) struct Reader<'a> {
     field_bool: Option<bool>,
 }
 
-/// A list of structs that was passed over, or what is left of it.
+/// A list of structs, or what is left of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct List<'a> {
     /// Where its first element begins.
@@ -167,14 +167,24 @@ impl<'a> Reader<'a> {
         self.take(len)
     }
 
-    /// Passes over a list of structs, to be read later. A list of anything else counts as empty.
-    pub(super) fn structs(&mut self) -> Result<List<'a>, ThriftError> {
+    /// Reads a list of structs, `read` each of them to its end; what is returned can be read again.
+    /// A list of anything else counts as empty.
+    pub(super) fn structs(
+        &mut self,
+        mut read: impl FnMut(&mut Self) -> Result<(), ThriftError>,
+    ) -> Result<List<'a>, ThriftError> {
         let (kind, n) = self.list_head()?;
         let elements = *self;
+        let is_wanted = kind == Type::Struct;
         for _ in 0..n {
-            self.skip(kind)?;
+            if is_wanted { read(self)? } else { self.skip(kind)? }
         }
-        Ok(List { elements, n: if kind == Type::Struct { n } else { 0 } })
+        Ok(List { elements, n: if is_wanted { n } else { 0 } })
+    }
+
+    /// Passes over a list of structs, to be read later.
+    pub(super) fn structs_later(&mut self) -> Result<List<'a>, ThriftError> {
+        self.structs(|reader| reader.skip(Type::Struct))
     }
 
     /// Passes over a value.
