@@ -6,7 +6,7 @@
 //! holds no logic of its own about events: that is `pipeline`'s, `spool`'s and `deliver`'s.
 //!
 //! # Why
-//! One runtime thread for everything asynchronous, one thread per source, two for the spool: a
+//! One runtime thread for everything asynchronous, one thread per source, three for the spool: a
 //! sidecar gets a fraction of a core, and more threads cost memory and context switches.
 
 mod allocator;

@@ -10,7 +10,7 @@
 //! <path>/lock                                   held by one process
 //! <path>/<tier>/0000000000000000.seg            a segment, named by the log position of its start
 //! <path>/<tier>/0000000000400a2e.pack           one that a cursor lags behind: zstd frames
-//! <path>/<tier>/cursors                         where each sink stands, two slots of 8 KiB
+//! <path>/<tier>/cursors                         where each sink stands, three slots of 8 KiB
 //! <path>/<tier>/00000000007fe01c-812.quarantine what could not be read; nothing deletes it
 //! ```
 //! A position is a byte offset in the tier's log. It is never given out twice, except for bytes
@@ -26,14 +26,14 @@
 //!   1 MiB.
 //! - *In order, at least once, to every route*: through SIGKILL at any instruction and through
 //!   power cuts that lose, tear or reorder unsynced writes. A SIGKILL repeats what was acknowledged
-//!   in the last 2 ms or while a sync lasted, a power cut the last second (`cursor_file`).
+//!   in the instant before, a power cut the last second (`positions`, `cursor_file`).
 //! - *Nothing torn is read*: every frame has a checksum; damage that a mark proves to have been
 //!   durable is quarantined and the frames behind it still count, any other ends the log
 //!   (`recovery`).
 //! - *Bounded*: bytes of a tier's segments by its share; at the bound `drop_oldest` moves the
 //!   lagging cursor one segment on, `block` keeps batches pending. Memory by `tail_bytes` and,
 //!   while the disk refuses or the share is full, `pending_bytes` a tier. Above its share a tier
-//!   has at most one segment being packed, its cursor file (16 KiB) and its quarantine.
+//!   has at most one segment being packed, its cursor file (24 KiB) and its quarantine.
 //! - *For a time*: a segment whose events are all older than the tier's retention goes, read or
 //!   not, also when it is the last; what cursors missed is counted under `expired`.
 //! - *It goes on*: a refusing disk is tried again after 50 ms, doubling to 5 s; nothing exits,
@@ -63,6 +63,7 @@ mod open;
 mod options;
 mod pack;
 mod peek;
+mod positions;
 mod reader;
 mod recovery;
 mod repair;
@@ -102,6 +103,7 @@ pub use ticket::Ticket;
 use crate::protect::protected::Protected;
 use disk::{Disk, memory::MemoryDisk, os::OsDisk};
 use log::Log;
+use positions::Bell;
 use signal::Signal;
 use tier::Tier;
 use writer::Writer;
@@ -111,6 +113,7 @@ use writer::Writer;
 pub struct Spool {
     tiers: Vec<Arc<Tier>>,
     signal: Arc<Signal>,
+    bell: Arc<Bell>,
     drive: Drive,
 }
 
@@ -137,8 +140,8 @@ impl Spool {
     }
 
     /// Opens the spool at `path` of any file system, without threads: nothing is written, synced or
-    /// packed but by [`Spool::turn`] and [`Spool::pack`]. For tests and simulations, which decide
-    /// what happens when.
+    /// packed but by [`Spool::turn`], [`Spool::write_positions`] and [`Spool::pack`]. For tests and
+    /// simulations, which decide what happens when.
     ///
     /// # Errors
     /// As [`Spool::open`].
@@ -150,7 +153,7 @@ impl Spool {
         let (writer, tiers, report) = prepare(disk, path, options)?;
         let signal = Arc::clone(&writer.signal);
         let drive = Drive::Hand(Mutex::new(writer));
-        Ok((Arc::new(Self { tiers, signal, drive }), report))
+        Ok((Arc::new(Self { tiers, signal, bell: Arc::default(), drive }), report))
     }
 
     fn start(mut writer: Writer, tiers: Vec<Arc<Tier>>) -> Result<Arc<Self>, SpoolError> {
@@ -166,9 +169,14 @@ impl Spool {
         let (pack_tiers, pack_signal) = (tiers.clone(), Arc::clone(&signal));
         let packs = move || writer::pack_until_told_to_stop(&pack_tiers, &pack_signal, &told);
         let packer = spawn("spool-packer", Box::new(packs))?;
+        let bell = Arc::<Bell>::default();
+        let (tiers_of, bell_of, signal_of) =
+            (tiers.clone(), Arc::clone(&bell), Arc::clone(&signal));
+        let writes = move || positions::write_until_told_to_stop(&tiers_of, &bell_of, &signal_of);
+        let positions = spawn("spool-positions", Box::new(writes))?;
         let writer = spawn("spool-writer", Box::new(move || writer.run()))?;
-        let drive = Drive::Threads(Mutex::new(vec![writer, packer]));
-        Ok(Arc::new(Self { tiers, signal, drive }))
+        let drive = Drive::Threads(Mutex::new(vec![writer, packer, positions]));
+        Ok(Arc::new(Self { tiers, signal, bell, drive }))
     }
 
     /// Appends `batch` to the log of `tier`; never waits for the disk. `sampled_out` events, which
@@ -285,6 +293,28 @@ impl Spool {
         }
     }
 
+    /// A cursor on `tier` moved: that is written down before anything else.
+    fn note_move(&self, tier: &Tier) {
+        if matches!(self.drive, Drive::Hand(_)) {
+            return;
+        }
+        match positions::write_if_quick(tier) {
+            Some(true) => self.signal.nudge(),
+            Some(false) => {}
+            None => self.bell.ring(),
+        }
+    }
+
+    /// Writes down where cursors stand that moved. Nothing for a spool with threads, which does so
+    /// at each move.
+    pub fn write_positions(&self, now: Instant) {
+        if matches!(self.drive, Drive::Hand(_)) {
+            for tier in &self.tiers {
+                positions::write(tier, now);
+            }
+        }
+    }
+
     /// Packs one segment that a cursor lags behind; whether there was one. Nothing for a spool with
     /// threads, of which one packs.
     pub fn pack(&self) -> bool {
@@ -319,6 +349,7 @@ fn prepare(
 impl Drop for Spool {
     fn drop(&mut self) {
         self.signal.stop();
+        self.bell.stop();
         if let Drive::Threads(threads) = &mut self.drive {
             let threads = threads.get_mut().unwrap_or_else(PoisonError::into_inner);
             for thread in threads.drain(..) {

@@ -120,7 +120,12 @@ impl<F: Frames> Loop<F> {
             }
             match self.next_event().await {
                 Event::Landed(landed) => self.land(landed),
-                Event::Frame(Some(frame)) => self.take(frame).await,
+                Event::Frame(Some(frame)) => {
+                    self.take(frame).await;
+                    // A backlog is always ready: answers that came meanwhile, this route's and the
+                    // others', are not kept waiting for all of it.
+                    tokio::task::yield_now().await;
+                }
                 Event::Frame(None) => {
                     self.ended = true;
                     self.close();

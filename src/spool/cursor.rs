@@ -134,7 +134,10 @@ impl Cursor {
         state.gauge(index);
         let frees = state.segments.len() > 1 && state.segments[0].end <= floor;
         drop(state);
-        if first_move || frees {
+        if first_move {
+            self.spool.note_move(&self.tier);
+        }
+        if frees {
             self.spool.signal.nudge();
         }
         n_events

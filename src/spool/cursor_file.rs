@@ -1,7 +1,7 @@
-//! Where each route of a tier stood, in a file of two slots that are written in turn.
+//! Where each route of a tier stood, in a file of three slots that are written in turn.
 //!
 //! ```text
-//! slot 0 at 0, slot 1 at 8192, each:
+//! slot 0 at 0, slot 1 at 8192, slot 2 at 16384, each:
 //! offset size  field (little-endian)
 //!      0    4  magic            "SWKC"
 //!      4    4  crc32            over bytes 8 to the end of the entries
@@ -14,14 +14,10 @@
 //!
 //! # Why
 //! A stale position only means repeats, so a write is not synced each time: it is in the page cache
-//! at once, which survives the process, and is synced before the other slot is written, at most
-//! once a second, which survives the machine. One sound slot is always durable, so a slot is only
-//! written over while the other one is known to be: a disk that refuses to say makes it a new file.
-//!
-//! A move after a pause is written at once; only a stream of them is gathered. A write took 5 to
-//! 60 us on a busy machine, so that at most a few hundredths of a core go into it. Of 50 kills in a
-//! storm 13 to 21 repeated what had been answered while moves were gathered for 20 ms, since then
-//! 3 to 10.
+//! at once, which survives the process, and is synced once a second, which survives the machine.
+//! One slot is always durable and not written over before another one is known to be: a disk that
+//! refuses to say makes it a new file. Of the other two one takes the writes while the other is
+//! being synced, so that a sync, however long, holds no write up (`positions`).
 
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
@@ -33,13 +29,14 @@ use super::error::SpoolError;
 
 const MAGIC: [u8; 4] = *b"SWKC";
 const VERSION: u32 = 1;
+const SLOTS: [usize; 3] = [0, 1, 2];
 const SLOT_LEN: usize = 8192;
 const HEAD_LEN: usize = 32;
-/// Cursor moves are written this much apart at least: what a SIGKILL repeats, beside what was
-/// acknowledged while the writer waited for a sync.
-pub(super) const WRITE_EVERY: Duration = Duration::from_millis(2);
-/// ... and synced this much apart: what a power cut repeats at most.
-pub(super) const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// Cursor moves are synced this much apart, and tried again after a refusal: what a power cut
+/// repeats at most.
+const SYNC_EVERY: Duration = Duration::from_secs(1);
+/// A write into the page cache that takes longer than this waited for something.
+const SLOW_WRITE: Duration = Duration::from_millis(2);
 
 /// The positions of a tier's routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,55 +53,71 @@ pub(super) struct Positions {
 pub(super) struct CursorFile {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    file: Option<Box<dyn DiskFile>>,
+    file: Option<Arc<dyn DiskFile>>,
     generation: u64,
+    /// The slot that is known to be durable, and the one that is written. The third is being
+    /// synced, or free.
+    durable: usize,
     slot: usize,
-    /// When the current slot was first written since the last sync.
+    /// When the current slot was first written, if it was.
     unsynced_since: Option<Instant>,
-    /// Before this nothing is written: moves are gathered, and a refusal is not tried again at
-    /// once.
-    write_due: Option<Instant>,
+    /// A refusal is not tried again before this.
+    retry_at: Option<Instant>,
+    /// A write took long: until then the next ones may, too.
+    slow_until: Option<Instant>,
     scratch: Vec<u8>,
+}
+
+/// A sync of the file that has begun; [`CursorFile::synced`] ends it.
+#[derive(Debug)]
+pub(super) struct Sync {
+    file: Arc<dyn DiskFile>,
+    path: PathBuf,
+    slot: usize,
+}
+
+impl Sync {
+    /// Waits for the disk. Not to be called with the file locked: it may take long.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(super) fn wait(&self) -> Result<(), SpoolError> {
+        self.file.sync().map_err(|error| SpoolError::disk("sync", &self.path, &error))
+    }
 }
 
 impl CursorFile {
     /// Reads the file in `dir`, if there is one. The second value is `None` when there was a file
-    /// and neither slot was sound.
+    /// and no slot was sound.
     pub(super) fn load(disk: &Arc<dyn Disk>, dir: &Path) -> (Self, Option<Positions>) {
         let path = dir.join("cursors");
         let opened = disk.open(&path);
         let is_absent = matches!(&opened, Err(error) if error.kind() == io::ErrorKind::NotFound);
-        let file = opened.ok();
-        let slots = file
-            .as_deref()
-            .map_or([Ok(None), Ok(None)], |file| [read_slot(file, 0), read_slot(file, 1)]);
+        let file: Option<Arc<dyn DiskFile>> = opened.ok().map(Arc::from);
+        let slots =
+            SLOTS.map(|slot| file.as_deref().map_or(Ok(None), |file| read_slot(file, slot)));
         let all_read = slots.iter().all(Result::is_ok);
-        let slots = slots.map(Result::unwrap_or_default);
-        let best = match &slots {
-            [Some((a, _)), Some((b, _))] => usize::from(b > a),
-            [None, Some(_)] => 1,
-            _ => 0,
-        };
-        let [first, second] = slots;
-        let newest = if best == 0 { first } else { second };
-        // The other slot is written next. Where it might be the only sound one, the file is made
+        let newest = newest(slots);
+        // The other slots are written next. Where one might be the only sound one, the file is made
         // anew instead, which takes its place whole or not at all.
         let file = file.filter(|file| {
             let newest = newest.as_ref().filter(|_| all_read);
-            newest.is_some_and(|newest| make_durable(&**file, best, newest).is_ok())
+            newest.is_some_and(|newest| make_durable(&**file, newest).is_ok())
         });
-        let generation = newest.as_ref().map_or(0, |(generation, _)| *generation);
-        let found = newest.map(|(_, positions)| positions);
+        let generation = newest.as_ref().map_or(0, |(_, generation, _)| *generation);
+        let durable = newest.as_ref().map_or(0, |(slot, ..)| *slot);
+        let found = newest.map(|(.., positions)| positions);
         let found = if is_absent { Some(Positions::default()) } else { found };
         let cursor_file = Self {
             disk: Arc::clone(disk),
             path,
             file,
             generation,
-            // The slot that was found is the durable one: the other is written first.
-            slot: 1 - best,
+            durable,
+            slot: (durable + 1) % SLOTS.len(),
             unsynced_since: None,
-            write_due: None,
+            retry_at: None,
+            slow_until: None,
             scratch: Vec::new(),
         };
         (cursor_file, found)
@@ -115,9 +128,15 @@ impl CursorFile {
         self.generation == 0
     }
 
-    /// When moves may be written next.
-    pub(super) fn write_due(&self) -> Option<Instant> {
-        self.write_due
+    /// When a disk that refused may be tried again.
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Whether a write will not wait for the disk, as far as can be told.
+    pub(super) fn is_quick(&self, now: Instant) -> bool {
+        let is_slow = self.slow_until.is_some_and(|until| now < until);
+        self.file.is_some() && self.retry_at.is_none() && !is_slow
     }
 
     /// When what was written should be synced.
@@ -146,45 +165,69 @@ impl CursorFile {
         let mut slices = [IoSlice::new(&self.scratch)];
         let offset = (self.slot * SLOT_LEN) as u64;
         if let Some(file) = &self.file {
-            // A write that fails leaves a torn slot: no sync may then turn to the other one.
+            // A write that fails leaves a torn slot: no sync may then make it the durable one.
             let unsynced_since = self.unsynced_since.take().unwrap_or(now);
-            file.write_at(offset, &mut slices).map_err(fail)?;
+            let begun = Instant::now();
+            let written = file.write_at(offset, &mut slices);
+            self.slow_until = (begun.elapsed() > SLOW_WRITE).then(|| now + SYNC_EVERY);
+            written.map_err(fail)?;
             self.unsynced_since = Some(unsynced_since);
         } else {
             let made = create(&*self.disk, &self.path, offset, &mut slices);
             self.file = Some(made.map_err(fail)?);
-            self.slot = 1 - self.slot;
+            self.durable = self.slot;
+            self.slot = (self.slot + 1) % SLOTS.len();
         }
-        self.write_due = Some(now + WRITE_EVERY);
+        self.retry_at = None;
         Ok(())
     }
 
     /// After a refusal: not again at once.
     pub(super) fn put_off(&mut self, now: Instant) {
-        self.write_due = Some(now + SYNC_EVERY);
+        self.retry_at = Some(now + SYNC_EVERY);
     }
 
-    /// Makes what was written durable and turns to the other slot.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub(super) fn sync(&mut self) -> Result<(), SpoolError> {
-        let unsynced = self.unsynced_since.take().and(self.file.as_deref());
-        if let Some(file) = unsynced {
-            // After a failure the next sync may succeed without having written anything: the slot
-            // is written again first.
-            file.sync().map_err(|error| SpoolError::disk("sync", &self.path, &error))?;
-            self.slot = 1 - self.slot;
+    /// Begins to make durable what was written, and turns to the slot that is neither that one nor
+    /// the durable one. `None` when nothing was written. One sync at a time.
+    pub(super) fn begin_sync(&mut self) -> Option<Sync> {
+        self.unsynced_since.take()?;
+        let file = Arc::clone(self.file.as_ref()?);
+        let slot = self.slot;
+        self.slot = self.third();
+        Some(Sync { file, path: self.path.clone(), slot })
+    }
+
+    /// `sync` is over. After one that failed the next may succeed without having written anything:
+    /// what was written meanwhile must be written again first.
+    pub(super) fn synced(&mut self, sync: &Sync, is_done: bool) {
+        if is_done {
+            self.durable = sync.slot;
+        } else {
+            self.unsynced_since = None;
         }
-        Ok(())
+    }
+
+    /// The slot that is neither durable nor written.
+    fn third(&self) -> usize {
+        SLOTS.len() - self.durable - self.slot
     }
 }
 
 /// What the file in `dir` says, written by whomever: `None` when there is none that is sound.
 pub(super) fn peek(disk: &dyn Disk, dir: &Path) -> Option<Positions> {
     let file = disk.open(&dir.join("cursors")).ok()?;
-    let slots = [0, 1].map(|slot| read_slot(&*file, slot).ok().flatten());
-    slots.into_iter().flatten().max_by_key(|(generation, _)| *generation).map(|(_, found)| found)
+    newest(SLOTS.map(|slot| read_slot(&*file, slot))).map(|(.., found)| found)
+}
+
+/// The sound slot with the highest generation: its number, that, and what it says.
+fn newest(
+    slots: [io::Result<Option<(u64, Positions)>>; SLOTS.len()],
+) -> Option<(usize, u64, Positions)> {
+    let sound = slots.into_iter().enumerate().filter_map(|(slot, read)| {
+        let (generation, positions) = read.ok()??;
+        Some((slot, generation, positions))
+    });
+    sound.max_by_key(|(_, generation, _)| *generation)
 }
 
 /// What a slot says, if it is sound.
@@ -197,8 +240,7 @@ fn read_slot(file: &dyn DiskFile, slot: usize) -> io::Result<Option<(u64, Positi
 /// After a SIGKILL the newer slot may stand in the page cache only.
 fn make_durable(
     file: &dyn DiskFile,
-    slot: usize,
-    (generation, positions): &(u64, Positions),
+    (slot, generation, positions): &(usize, u64, Positions),
 ) -> io::Result<()> {
     let mut bytes = Vec::new();
     encode(*generation, positions, &mut bytes);
@@ -212,14 +254,14 @@ fn create(
     path: &Path,
     offset: u64,
     slices: &mut [IoSlice<'_>],
-) -> io::Result<Box<dyn DiskFile>> {
+) -> io::Result<Arc<dyn DiskFile>> {
     let tmp = path.with_extension("tmp");
     let file = disk.create(&tmp)?;
     file.write_at(offset, slices)?;
     file.sync()?;
     disk.rename(&tmp, path)?;
     disk.sync_dir(path.parent().unwrap_or(Path::new(".")))?;
-    Ok(file)
+    Ok(Arc::from(file))
 }
 
 fn encode(generation: u64, positions: &Positions, out: &mut Vec<u8>) {
@@ -271,6 +313,12 @@ mod tests {
         Positions { routes: vec![("loki".into(), position)], log_end: position + 5 }
     }
 
+    fn sync(file: &mut CursorFile) {
+        let sync = file.begin_sync().expect("written");
+        sync.wait().expect("synced");
+        file.synced(&sync, true);
+    }
+
     #[test]
     fn the_newest_sound_slot_counts() {
         let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
@@ -279,25 +327,51 @@ mod tests {
         let (mut file, found) = CursorFile::load(&disk, dir);
         assert_eq!(found, Some(Positions::default()));
         file.write(at(1), now).expect("written");
-        file.sync().expect("synced");
         file.write(at(2), now).expect("written");
-        file.sync().expect("synced");
+        sync(&mut file);
         assert_eq!(CursorFile::load(&disk, dir).1, Some(at(2)));
+        file.write(at(3), now).expect("written");
+        assert_eq!(CursorFile::load(&disk, dir).1, Some(at(3)));
         // The slot being written is torn: the one before it counts.
         let raw = disk.open(&dir.join("cursors")).expect("open");
-        raw.write_at(33, &mut [IoSlice::new(b"x")]).expect("torn");
+        raw.write_at((file.slot * SLOT_LEN + 33) as u64, &mut [IoSlice::new(b"x")]).expect("torn");
         let (mut file, found) = CursorFile::load(&disk, dir);
-        assert_eq!(found, Some(at(1)));
-        // It is the torn one that is written next.
-        let mut many = at(3);
+        assert_eq!(found, Some(at(2)));
+        let mut many = at(4);
         many.routes.extend((0..300).map(|n| (format!("{n:0>40}"), 9)));
         file.write(many.clone(), now).expect("written");
         let (_, found) = CursorFile::load(&disk, dir);
         let found = found.expect("sound").routes;
         assert_eq!((found.len(), &found[0]), (167, &many.routes[0]));
-        raw.write_at(5, &mut [IoSlice::new(b"xx")]).expect("torn");
-        raw.write_at((SLOT_LEN + 5) as u64, &mut [IoSlice::new(b"xx")]).expect("torn");
+        for slot in SLOTS {
+            let at = (slot * SLOT_LEN + 5) as u64;
+            raw.write_at(at, &mut [IoSlice::new(b"xx")]).expect("torn");
+        }
         assert_eq!(CursorFile::load(&disk, dir).1, None);
+    }
+
+    /// However writes and syncs that fail or take long fall together: the slot that is known to be
+    /// durable is never written over, and one that is being synced neither.
+    #[test]
+    fn the_durable_slot_and_the_one_being_synced_are_left_alone() {
+        let disk: Arc<dyn Disk> = Arc::new(MemoryDisk::default());
+        let now = Instant::now();
+        let (mut file, _) = CursorFile::load(&disk, Path::new("t"));
+        file.write(at(1), now).expect("written");
+        for (n, is_done) in [true, false, false, true, true, false, true].into_iter().enumerate() {
+            file.write(at(2), now).expect("written");
+            let durable = file.durable;
+            let sync = file.begin_sync().expect("written");
+            assert!(file.begin_sync().is_none(), "one at a time");
+            file.write(at(3), now).expect("written while it lasts");
+            let slots = [durable, sync.slot, file.slot];
+            assert!(SLOTS.iter().all(|slot| slots.contains(slot)), "{n}: {slots:?}");
+            file.synced(&sync, is_done);
+            assert_eq!(file.durable, if is_done { sync.slot } else { durable });
+            // What was written while a sync failed may be lost: it does not count as written.
+            assert_eq!(file.sync_due().is_some(), is_done);
+            assert_ne!(file.slot, file.durable);
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //!
 //! # Why
 //! Writes name their offset (`pwritev`), so that a write that failed halfway is simply done again
-//! at the same place. Everything is synchronous: the spool's own thread and `spawn_blocking` call
-//! it, never a runtime thread.
+//! at the same place. Everything is synchronous: the spool's own threads and `spawn_blocking` call
+//! it, and a runtime thread only for the few bytes of where a cursor stands (`positions`).
 
 pub mod memory;
 pub mod os;

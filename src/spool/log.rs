@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 use crate::event::frame::{self, Parts};
 use crate::telemetry::DropReason;
 
-use super::cursor_file::CursorFile;
 use super::disk::DiskFile;
 use super::error::SpoolError;
 use super::mark::{self, FOOTER_LEN, MARK_LEN};
@@ -54,7 +53,6 @@ enum Reserved {
 #[derive(Debug)]
 pub(super) struct Log {
     pub(super) tier: Arc<Tier>,
-    pub(super) cursor_file: CursorFile,
     active: Option<Active>,
     /// Position of the next frame.
     next: u64,
@@ -75,11 +73,10 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn new(tier: Arc<Tier>, cursor_file: CursorFile) -> Self {
+    pub(super) fn new(tier: Arc<Tier>) -> Self {
         let next = tier.lock().durable;
         Self {
             tier,
-            cursor_file,
             active: None,
             next,
             mark_due: false,

@@ -88,9 +88,10 @@ fn open_tier(
         segment_bytes: options.segment_bytes.min(bytes_max / 4),
         pending_bytes_max: options.pending_bytes,
         retention_ns: retention_ns(tier.retention).into(),
+        cursor_file: Mutex::new(cursor_file),
         state: Mutex::new(state),
     };
-    Ok((Log::new(Arc::new(tier), cursor_file), report))
+    Ok((Log::new(Arc::new(tier)), report))
 }
 
 /// A tier's retention, bounded by what a time can say.

@@ -1,5 +1,6 @@
 //! One tier's log as appenders, cursors and the writer see it: what is pending, what is durable,
-//! where each route stands. One lock, held for bookkeeping only, never across I/O.
+//! where each route stands. One lock, held for bookkeeping only, never across I/O; the file that
+//! positions are written to has one of its own.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -12,6 +13,7 @@ use crate::event::frame::{self, FRAME_BYTES_MAX};
 use crate::protect::protected::Protected;
 use crate::telemetry::DropReason;
 
+use super::cursor_file::CursorFile;
 use super::disk::Disk;
 use super::error::SpoolError;
 use super::mark::SourceEnd;
@@ -75,6 +77,8 @@ pub(super) struct Tier {
     pub(super) segment_bytes: u64,
     pub(super) pending_bytes_max: usize,
     pub(super) retention_ns: AtomicI64,
+    /// Taken before `state` where both are, and held while it is written.
+    pub(super) cursor_file: Mutex<CursorFile>,
     pub(super) state: Mutex<State>,
 }
 
@@ -236,6 +240,10 @@ impl State {
 impl Tier {
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn cursor_file(&self) -> MutexGuard<'_, CursorFile> {
+        self.cursor_file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes `batch` on its way; returns the bytes that it will keep in memory until it is written.

@@ -13,12 +13,10 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{sync::Arc, thread};
 
-use super::cursor_file::Positions;
 use super::error::SpoolError;
 use super::log::Log;
 use super::signal::{Intake, Signal};
-use super::tier::State;
-use super::{pack, repair, room};
+use super::{pack, positions, repair, room};
 
 /// Retention is looked at this often.
 const TICK: Duration = Duration::from_secs(60);
@@ -82,8 +80,6 @@ impl Writer {
     fn turn(&mut self, now: Instant, wall_ns: i64) -> (Next, Intake) {
         let intake = self.signal.take();
         let last = intake.closing || intake.stopping;
-        // First: a sync may take long, and a kill meanwhile would repeat what they have passed.
-        self.logs.iter_mut().for_each(|log| write_cursors(log, now, false));
         self.logs.iter_mut().for_each(|log| log.write_pending(now));
         if self.commit_if_due(now, intake.all_wait || last) {
             self.signal.synced(intake.n_appended);
@@ -93,7 +89,7 @@ impl Writer {
                 // There is room now.
                 self.signal.nudge();
             }
-            write_cursors(log, now, intake.stopping);
+            positions::write_and_sync(&log.tier, now, intake.stopping);
         }
         if last && !self.ended && self.logs.iter().all(Log::is_drained) {
             self.end(now);
@@ -125,7 +121,7 @@ impl Writer {
             log.close(now);
             // Also when no cursor moved: the file says that all of the log was synced.
             log.tier.lock().moved = true;
-            write_cursors(log, now, true);
+            positions::write_and_sync(&log.tier, now, true);
             let mut state = log.tier.lock();
             state.ended = true;
             let wakers = state.wakers();
@@ -149,12 +145,12 @@ impl Writer {
     fn next(&self, now: Instant) -> Next {
         let sync = self.first_unsynced.map(|first| first + self.sync_after);
         let others = self.logs.iter().flat_map(|log| {
+            let cursors = positions::due_at(&log.tier);
             let state = log.tier.lock();
             let waits = !state.pending.is_empty() && state.stuck != Some(SpoolError::Full);
             let retry = log.retry_at().filter(|_| waits);
-            let cursors = state.moved.then(|| log.cursor_file.write_due().unwrap_or(now));
             let damaged = state.damaged.iter().filter_map(|damaged| damaged.retry_at).min();
-            [retry, cursors, log.cursor_file.sync_due(), damaged, log.doomed_retry_at()]
+            [retry, cursors, damaged, log.doomed_retry_at()]
         });
         let at = others.flatten().chain(sync).min().unwrap_or(now + TICK).min(now + TICK);
         Next { at, armed: sync.is_some() }
@@ -199,35 +195,6 @@ fn free(log: &mut Log, horizon_ns: i64, now: Instant) -> bool {
     }
     gone.iter().for_each(|segment| log.remove(segment, now));
     expired || !gone.is_empty()
-}
-
-fn write_cursors(log: &mut Log, now: Instant, at_once: bool) {
-    let positions = {
-        let mut state = log.tier.lock();
-        let due = at_once || log.cursor_file.write_due().is_none_or(|at| at <= now);
-        if state.moved && due {
-            state.moved = false;
-            Some(positions(&state))
-        } else {
-            None
-        }
-    };
-    let mut result = positions.map_or(Ok(()), |positions| log.cursor_file.write(positions, now));
-    if result.is_ok() && (at_once || log.cursor_file.sync_due().is_some_and(|at| at <= now)) {
-        result = log.cursor_file.sync();
-    }
-    if let Err(error) = result {
-        log.cursor_file.put_off(now);
-        let mut state = log.tier.lock();
-        state.moved = true;
-        state.last_error = Some(error);
-    }
-}
-
-fn positions(state: &State) -> Positions {
-    let routes = state.routes.iter().map(|route| (route.sink.clone(), route.floor()));
-    let routes = routes.chain(state.absent.iter().cloned()).collect();
-    Positions { routes, log_end: state.durable }
 }
 
 /// Packs until nothing is left, then waits to be told of more.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use super::exec::prediction;
-use super::fake_loki::Act;
+use super::fake_loki::{Act, Answered};
 use super::files::{Random, config, lines, text};
 use super::loki::Loki;
 use super::rig::{Daemon, Place, until};
@@ -120,9 +120,9 @@ fn assert_few_descriptors(daemon: &Daemon) {
 /// Entries that came again, by what became of the answer to their time before.
 #[derive(Debug, Default)]
 struct Repeats {
-    /// The connection was closed instead, or broken by the kill.
+    /// The connection was closed instead, or broken by the kill before the answer was read.
     unanswered: usize,
-    /// Answered, and killed before that was written down.
+    /// The answer was read, and the process killed before that was written down.
     answered: usize,
     /// How many kills did so.
     answered_kills: usize,
@@ -133,24 +133,24 @@ struct Repeats {
 }
 
 impl Repeats {
-    /// A daemon that starts needs longer than this to its first push.
-    const START: Duration = Duration::from_millis(5);
-    /// A sync on a slow disk under load; positions are written before and after it.
-    const SYNC: Duration = Duration::from_secs(2);
+    /// Longer than it takes to write down an answer, on any machine.
+    const SOON: Duration = Duration::from_secs(2);
 
-    fn of(came_again: &[Option<Instant>], kills: &[Instant]) -> Self {
+    fn of(came_again: &[Option<Answered>], kills: &[Instant]) -> Self {
         let mut repeats = Self::default();
         let mut guilty = BTreeSet::new();
-        for answered_at in came_again {
-            let Some(at) = *answered_at else {
+        for answered in came_again {
+            let is_lost = |answered: &Answered| {
+                let index = kills.partition_point(|kill| *kill < answered.at);
+                // Whose connection it was had been killed before.
+                index > 0 && answered.connected_at < kills[index - 1]
+            };
+            let Some(Answered { at, .. }) = answered.filter(|answered| !is_lost(answered)) else {
                 repeats.unanswered += 1;
                 continue;
             };
             let index = kills.partition_point(|kill| *kill < at);
-            if index > 0 && at - kills[index - 1] < Self::START {
-                // Nobody was there any more to take the answer.
-                repeats.unanswered += 1;
-            } else if let Some(kill) = kills.get(index).filter(|kill| **kill - at < Self::SYNC) {
+            if let Some(kill) = kills.get(index).filter(|kill| **kill - at < Self::SOON) {
                 repeats.answered += 1;
                 repeats.longest = repeats.longest.max(*kill - at);
                 guilty.insert(index);
@@ -162,13 +162,13 @@ impl Repeats {
         repeats
     }
 
-    /// Positions are written within 2 ms of an answer, or behind the sync that is under way. Lives
-    /// are short here and a push comes every 20 ms, a sync of a few milliseconds with each: about
-    /// every tenth kill meets one of these moments, and half of them never do. Each repeats one
-    /// body, so that their number says more than that of the entries, which is the backlog's.
+    /// Nothing lies between an answer that was read and the write that survives the kill, but a
+    /// moment's computing: some tenths of a millisecond without optimisation, a hundred times a
+    /// second. Each kill in that moment repeats one body, so that their number says more than that
+    /// of the entries, which is the backlog's.
     fn assert_few(&self, n_kills: usize) {
         assert_eq!(self.unexplained, 0, "{self:?}");
-        assert!(self.answered_kills * 2 <= n_kills, "{self:?}");
+        assert!(self.answered_kills <= 4 + n_kills / 20, "{self:?}");
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct World {
     /// The disk refused reads while the spool was opened: until the next start sources may be
     /// thought less far than they are.
     blind: bool,
+    /// A kill, after all moves had been written down: nothing that was acknowledged comes again.
+    is_exact: bool,
     /// Somebody who may still write: syncs wait for him, or for 10 ms.
     writing: Option<WriterGuard>,
 }
@@ -76,6 +78,7 @@ impl World {
             n_flips: 0,
             flipped: Vec::new(),
             blind: false,
+            is_exact: false,
             writing: None,
         };
         world.open();
@@ -168,6 +171,7 @@ impl World {
             let place = &mut model.routes[route];
             place.cursor = Some(cursor);
             place.in_flight.clear();
+            assert!(start >= place.acked || !self.is_exact, "tier {tier}: {start} comes again");
             // From here to its new place lies what it was owed and does not get.
             (place.read, place.acked) = (place.acked, start);
             if ids.len() > found.len() {
@@ -252,7 +256,8 @@ impl World {
             78..88 => self.ack(tier, route),
             88..91 => self.rewind(tier, route),
             91..92 => self.take_again(tier, route),
-            92..96 => drop(self.spool().pack()),
+            92..94 => drop(self.spool().pack()),
+            94..96 => self.spool().write_positions(self.now),
             96 => self.change_route(tier, route),
             97 => self.toggle_faults(),
             98 => self.pass_time(),
@@ -451,7 +456,12 @@ impl World {
             tier.routes.iter_mut().for_each(|route| route.cursor = None);
         }
         self.check_dropped();
-        self.disk = if self.rng.one_in(3) { self.disk.kill() } else { self.disk.crash() };
+        let is_killed = self.rng.one_in(3);
+        if is_killed {
+            self.spool().write_positions(self.now);
+        }
+        self.is_exact = is_killed && !matches!(self.flavour, Flavour::Faults | Flavour::Rots);
+        self.disk = if is_killed { self.disk.kill() } else { self.disk.crash() };
         (self.spool, self.writing) = (None, None);
         if self.flavour == Flavour::Rots {
             self.flip();

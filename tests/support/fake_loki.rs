@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -25,6 +26,11 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::IntervalStream;
 
 use super::logproto::{Entry, PushRequest, Stream};
+pub(crate) use watched::Answered;
+use watched::Watched;
+
+#[path = "watched.rs"]
+mod watched;
 
 /// How the next request is treated.
 #[derive(Clone, Debug)]
@@ -77,8 +83,8 @@ pub(crate) struct Stored {
     pub(crate) metadata: BTreeMap<String, String>,
     /// How often the very same entry came.
     pub(crate) n_times: usize,
-    /// When its last time was answered.
-    answered_at: Option<Instant>,
+    /// How its last time was answered; `None` where nobody read the answer.
+    answered: Option<Answered>,
 }
 
 /// Limits of the tenant, Loki's defaults.
@@ -101,7 +107,7 @@ struct State {
     /// Where entries of a time and line are in `stored`.
     places: HashMap<(i64, String), Vec<usize>>,
     /// Of each entry that came again: when its time before that was answered.
-    came_again: Vec<Option<Instant>>,
+    came_again: Vec<Option<Answered>>,
     headers: Vec<HeaderMap>,
     came_at: Vec<Instant>,
     limits: Limits,
@@ -175,6 +181,7 @@ impl FakeLoki {
     }
 
     async fn talk(&self, mut connection: TcpStream) {
+        let connected_at = Instant::now();
         let manner = {
             let mut state = self.state();
             state.n_connections += 1;
@@ -197,10 +204,15 @@ impl FakeLoki {
         // What is set on one is set on both, and the socket closes with the last of them.
         let other = TcpStream::from_std(connection.try_clone().expect("a socket")).expect("one");
         let connection = TcpStream::from_std(connection).expect("a socket");
-        let service = service_fn(|request| self.serve(&other, request));
+        let (last, was_reset) = (Mutex::new(None), AtomicBool::new(false));
+        let service = service_fn(|request| self.serve(&other, (connected_at, &last), request));
         let http = hyper::server::conn::http1::Builder::new();
+        let watched = Watched { connection, was_reset: &was_reset };
         // An error is a connection that was told to close.
-        let _ = http.serve_connection(TokioIo::new(connection), service).await;
+        let _ = http.serve_connection(TokioIo::new(watched), service).await;
+        if was_reset.load(SeqCst) {
+            self.state().unread(*last.lock().expect("unpoisoned"));
+        }
     }
 
     /// Refuses connections and breaks those that are open.
@@ -257,8 +269,8 @@ impl FakeLoki {
     }
 
     /// Of each entry that came again: when its time before that was answered; `None` where the
-    /// connection was closed instead.
-    pub(crate) fn came_again(&self) -> Vec<Option<Instant>> {
+    /// connection was closed instead, or the answer not read by whom it was for.
+    pub(crate) fn came_again(&self) -> Vec<Option<Answered>> {
         self.state().came_again.clone()
     }
 
@@ -297,6 +309,7 @@ impl FakeLoki {
     async fn serve(
         &self,
         socket: &TcpStream,
+        (connected_at, last): (Instant, &Mutex<Option<Answered>>),
         request: Request<Incoming>,
     ) -> Result<Answer, Closed> {
         let close = || std::io::Error::other("told to close");
@@ -337,7 +350,8 @@ impl FakeLoki {
                 Err(close())
             }
             Some(Act::Slow(wait)) => {
-                let (status, words) = self.push(&head, &body, Some(Instant::now() + wait));
+                let answered = Some(Answered { at: Instant::now() + wait, connected_at });
+                let (status, words) = self.push(&head, &body, answered);
                 tokio::time::sleep(wait).await;
                 Ok(answer(status, &words))
             }
@@ -350,18 +364,20 @@ impl FakeLoki {
                 Ok(unending(status, Bytes::from(vec![b'!'; 64 << 10]), Duration::from_millis(1)))
             }
             Some(Act::CloseBeforeBody | Act::NeverRead) | None => {
-                let (status, words) = self.push(&head, &body, Some(Instant::now()));
+                let answered = Some(Answered { at: Instant::now(), connected_at });
+                let (status, words) = self.push(&head, &body, answered);
+                *last.lock().expect("unpoisoned") = answered;
                 Ok(answer(status, &words))
             }
         }
     }
 
-    /// What Loki does with a push, and says; `answered_at` is when it will have.
+    /// What Loki does with a push, and says; `answered` is how it will be.
     fn push(
         &self,
         head: &hyper::http::request::Parts,
         body: &[u8],
-        answered_at: Option<Instant>,
+        answered: Option<Answered>,
     ) -> (u16, String) {
         let is_push = head.method == "POST" && head.uri.path() == "/loki/api/v1/push";
         if !is_push {
@@ -387,16 +403,22 @@ impl FakeLoki {
             let words = "error at least one valid stream is required for ingestion";
             return (422, words.to_owned());
         }
-        state.ingest(tenant, &request, answered_at)
+        state.ingest(tenant, &request, answered)
     }
 }
 
 impl State {
+    /// Who sent the push that was answered then was gone before it read the answer.
+    fn unread(&mut self, answered: Option<Answered>) {
+        let unread = self.stored.iter_mut().filter(|entry| entry.answered == answered);
+        unread.for_each(|entry| entry.answered = None);
+    }
+
     fn ingest(
         &mut self,
         tenant: &str,
         request: &PushRequest,
-        answered_at: Option<Instant>,
+        answered: Option<Answered>,
     ) -> (u16, String) {
         let mut valid = Vec::new();
         let mut errors: BTreeMap<String, usize> = BTreeMap::new();
@@ -424,7 +446,7 @@ impl State {
             return (429, words);
         }
         for (labels, ts_ns, entry) in valid {
-            self.store(labels, ts_ns, entry, answered_at);
+            self.store(labels, ts_ns, entry, answered);
         }
         match errors.len() {
             0 => (204, String::new()),
@@ -472,7 +494,7 @@ impl State {
         labels: BTreeMap<String, String>,
         ts_ns: i64,
         entry: &Entry,
-        answered_at: Option<Instant>,
+        answered: Option<Answered>,
     ) {
         let pairs = entry.structured_metadata.iter();
         let metadata: BTreeMap<_, _> =
@@ -484,14 +506,14 @@ impl State {
             return;
         }
         let line = entry.line.clone();
-        let stored = Stored { labels, ts_ns, line, metadata, n_times: 1, answered_at };
+        let stored = Stored { labels, ts_ns, line, metadata, n_times: 1, answered };
         let same = |kept: &Stored| kept.labels == stored.labels && kept.metadata == stored.metadata;
         let places = self.places.entry((ts_ns, stored.line.clone())).or_default();
         match places.iter().find(|place| same(&self.stored[**place])) {
             Some(place) => {
                 let kept = &mut self.stored[*place];
                 kept.n_times += 1;
-                self.came_again.push(std::mem::replace(&mut kept.answered_at, answered_at));
+                self.came_again.push(std::mem::replace(&mut kept.answered, answered));
             }
             None => {
                 places.push(self.stored.len());
