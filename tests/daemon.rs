@@ -43,6 +43,8 @@ mod sampling;
 mod show;
 #[path = "daemon/shutdown.rs"]
 mod shutdown;
+#[path = "daemon/sick_disks.rs"]
+mod sick_disks;
 #[path = "daemon/spool.rs"]
 mod spool;
 

@@ -48,7 +48,7 @@ fn noisy_lines() -> Vec<String> {
 }
 
 /// What the process has used so far, in seconds.
-fn cpu_seconds(metrics: &Metrics) -> f64 {
+pub(crate) fn cpu_seconds(metrics: &Metrics) -> f64 {
     metrics.get("process_cpu_seconds_total")
 }
 
