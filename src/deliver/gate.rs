@@ -118,6 +118,11 @@ impl Ticket<'_> {
 
     /// It did not. Returns the failures in a row and when the next body may go.
     pub(super) fn fail(self, failure: Failure) -> (u32, Instant) {
+        // Told to come back at once, perhaps for ever: that says no more than nothing.
+        let failure = match failure {
+            Failure::Sick(Some(asked)) if asked.is_zero() => Failure::Sick(None),
+            other => other,
+        };
         let mut guard = self.gate.lock();
         let state = &mut *guard;
         let retry = &self.gate.retry;
@@ -163,6 +168,19 @@ mod tests {
 
     fn gate() -> Gate {
         Gate::new(Retry::default(), Jitter::from_seed(7))
+    }
+
+    /// A destination that asks for no wait at all, again and again, is asked ever more rarely.
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_of_nothing_is_none() {
+        let (_switch, mut drain) = drain();
+        let gate = gate();
+        let begun = Instant::now();
+        for _ in 0..20 {
+            let ticket = gate.pass(&mut drain).await.expect("no end");
+            ticket.fail(Failure::Sick(Some(Duration::ZERO)));
+        }
+        assert!(begun.elapsed() > Duration::from_secs(60), "{:?}", begun.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
