@@ -214,7 +214,7 @@ fn panel(
 /// Each tier's log on disk.
 fn spool_metrics(tiers: &[TierStatus], out: &mut Exposition) {
     type Metric = (&'static str, MetricKind, &'static str, fn(&TierStatus) -> u64);
-    let metrics: [Metric; 7] = [
+    let metrics: [Metric; 8] = [
         ("sidewake_spool_bytes", MetricKind::Gauge, "Bytes of the tier's segments.", |tier| {
             tier.stored_bytes
         }),
@@ -238,6 +238,12 @@ fn spool_metrics(tiers: &[TierStatus], out: &mut Exposition) {
             MetricKind::Gauge,
             "Bytes of the log that somebody took away before the start.",
             |tier| tier.missing_bytes,
+        ),
+        (
+            "sidewake_spool_forgotten_sources",
+            MetricKind::Counter,
+            "Streams whose positions had to be forgotten: files will be read again at a restart.",
+            |tier| tier.n_forgotten_sources,
         ),
         ("sidewake_spool_written_bytes", MetricKind::Counter, "Bytes appended.", |tier| {
             tier.n_written_bytes

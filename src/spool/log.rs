@@ -371,8 +371,14 @@ impl Log {
         self.unsynced_bytes = 0;
         let mut state = self.tier.lock();
         state.n_syncs += 1;
+        let n_forgotten = state.sources.n_forgotten();
         let wakers = state.publish(&self.unsynced, self.next);
+        let n_forgotten = state.sources.n_forgotten() - n_forgotten;
         drop(state);
+        if n_forgotten > 0 {
+            let tier = &self.tier.name;
+            tracing::warn!(tier, n_forgotten, "too many sources: positions had to be forgotten");
+        }
         for Written { pending, .. } in self.unsynced.drain(..) {
             let _ = pending.answer.send(Ok(()));
         }

@@ -4,18 +4,21 @@
 //! Kept in memory and written whole at the head of every segment, so that it survives the freeing
 //! of old segments. Streams that cannot be read again draw a new key at each start and would
 //! collect for ever, so at most [`SOURCES_MAX`] are kept; those not heard of for longest go first.
+//! A file that is forgotten while it is still there would be read again from its start after a
+//! restart: that is counted, and said.
 
 use std::collections::HashMap;
 
 use super::mark::SourceEnd;
 
-/// Sources that one tier remembers: 384 KiB of a 4 MiB segment at worst.
-pub(super) const SOURCES_MAX: usize = 16 << 10;
+/// Sources that one tier remembers: 1.5 MiB of a 4 MiB segment at worst, where there are so many.
+pub(super) const SOURCES_MAX: usize = 64 << 10;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     ends: HashMap<u64, (u64, i64)>,
+    n_forgotten: u64,
 }
 
 impl Sources {
@@ -36,6 +39,11 @@ impl Sources {
     /// The position that the source `key` reached.
     pub(super) fn end(&self, key: u64) -> Option<u64> {
         self.ends.get(&key).map(|(end, _)| *end)
+    }
+
+    /// Sources that had to be forgotten for want of room, since the start.
+    pub(super) fn n_forgotten(&self) -> u64 {
+        self.n_forgotten
     }
 
     /// Forgets the source `key`.
@@ -59,6 +67,7 @@ impl Sources {
         let n = seen.len() / 8;
         let (_, limit, _) = seen.select_nth_unstable(n);
         let limit = *limit;
+        self.n_forgotten += n as u64;
         let mut n_left = n;
         self.ends.retain(|_, (_, seen)| {
             let goes = *seen <= limit && n_left > 0;
@@ -87,6 +96,8 @@ mod tests {
         assert!(sources.iter().count() <= SOURCES_MAX);
         assert_eq!(sources.end(1), None);
         assert_eq!(sources.end(SOURCES_MAX as u64), Some(1));
+        let n_left = sources.iter().count() as u64;
+        assert_eq!(sources.n_forgotten() + n_left, SOURCES_MAX as u64 + 1);
         sources.forget(SOURCES_MAX as u64);
         assert_eq!(sources.end(SOURCES_MAX as u64), None);
     }

@@ -34,6 +34,8 @@ pub struct TierStatus {
     /// Bytes of the log, as appended, that were missing at the start and in no quarantine. How many
     /// events they held nobody knows.
     pub missing_bytes: u64,
+    /// Sources whose positions had to be forgotten since the start, because there were too many.
+    pub n_forgotten_sources: u64,
     /// Bytes written to its segments since the start, what packing wrote not among them.
     pub n_written_bytes: u64,
     /// Syncs of them.
@@ -77,6 +79,7 @@ impl TierStatus {
             last_error: state.last_error.clone(),
             n_quarantined: state.n_quarantined,
             missing_bytes: state.missing_bytes,
+            n_forgotten_sources: state.sources.n_forgotten(),
             n_written_bytes: state.n_written_bytes,
             n_syncs: state.n_syncs,
             routes: state.routes.iter().map(|route| RouteStatus::of(&state, route)).collect(),

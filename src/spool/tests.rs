@@ -291,3 +291,24 @@ async fn a_full_share_blocks_until_it_is_read() {
     assert!(spool.status()[0].stored_bytes <= 32 << 10);
     adds_up(&counters, 200);
 }
+
+/// More streams than a folder of logs usually has, each once: none is read again after a restart.
+#[tokio::test]
+async fn the_positions_of_twenty_thousand_streams_survive_a_restart() {
+    const N: u64 = 20_000;
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (first, _) = options(disk(dir.path()), WhenFull::DropOldest);
+    let (spool, _) = Spool::open(first).expect("opens");
+    let mut last = None;
+    for key in 1..=N {
+        last = Some(spool.append(TIER, batch_of(key, 0, 10, &[b"a line"]), 0));
+    }
+    last.expect("some").durable().await.expect("durable");
+    assert!(spool.close(soon()));
+    assert_eq!(spool.status()[0].n_forgotten_sources, 0);
+    drop(spool);
+    let (second, _) = options(disk(dir.path()), WhenFull::DropOldest);
+    let (spool, _) = Spool::open(second).expect("opens");
+    let known = (1..=N).filter(|key| spool.held_to(TIER, *key) == Some(10)).count();
+    assert_eq!(known as u64, N);
+}
