@@ -11,7 +11,7 @@
 //! <path>/<tier>/0000000000000000.seg            a segment, named by the log position of its start
 //! <path>/<tier>/0000000000400a2e.pack           one that a cursor lags behind: zstd frames
 //! <path>/<tier>/cursors                         where each sink stands, three slots of 8 KiB
-//! <path>/<tier>/00000000007fe01c-812.quarantine what could not be read; nothing deletes it
+//! <path>/<tier>/00000000007fe01c-812.quarantine what could not be read; goes with its time
 //! ```
 //! A position is a byte offset in the tier's log. It is never given out twice, except for bytes
 //! that were never synced, which nobody has seen. A segment is frames of [`event::frame`] one after
@@ -64,6 +64,7 @@ mod options;
 mod pack;
 mod peek;
 mod positions;
+mod quarantine;
 mod reader;
 mod recovery;
 mod repair;
@@ -94,6 +95,7 @@ pub use error::SpoolError;
 pub use inspect::{BadBytes, SegmentFile, SinkPlace, TierFiles, inspect};
 pub use options::{Backend, Options, RouteOptions, TierId, TierOptions, WhenFull};
 pub use peek::peek;
+pub use quarantine::{ExpiredQuarantine, expire_quarantined};
 pub use recovery::{RecoveryReport, TierReport};
 pub use salvage::Quarantined;
 pub use signal::WriterGuard;

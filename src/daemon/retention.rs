@@ -1,16 +1,18 @@
-//! What the daemon keeps beside the spool's logs, and for how long: the embedded store's days and
-//! the dead letters of each route, also of routes that the config no longer has.
+//! What the daemon keeps beside the spool's logs, and for how long: the embedded store's days, what
+//! the spool put into quarantine, and the dead letters of each route, also of routes that the
+//! config no longer has.
 //!
 //! Owns which folder is under which tier's retention. Deliberately has no schedule, and removes
-//! nothing itself: `tiers::retention` and `DeadLetters` do.
+//! nothing itself: `tiers::retention`, the spool and `DeadLetters` do.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::config::{self, Config};
 use crate::deliver::DeadLetters;
 use crate::deliver::dead_letters::MAX_BYTES;
+use crate::spool::expire_quarantined;
 use crate::tiers::retention::{self, Retention};
 
 use super::routes::Running;
@@ -19,6 +21,7 @@ use super::routes::Running;
 pub(super) struct Kept {
     stores: Vec<PathBuf>,
     tiers: Vec<Retention>,
+    spool: Option<PathBuf>,
     /// Where the letters of all routes are, those that the config has and others.
     letters_root: Option<PathBuf>,
     /// Letters that are being written, by tier.
@@ -38,6 +41,7 @@ impl Kept {
         Self {
             stores: stores.collect(),
             tiers: config.tiers.iter().map(of_tier).collect(),
+            spool: config.spool.path.clone(),
             letters_root: config.spool.path.as_deref().map(DeadLetters::root),
             letters: routes.iter().map(letters).collect(),
         }
@@ -45,8 +49,10 @@ impl Kept {
 
     /// Removes what is too old now.
     pub(super) fn enforce(&self) {
-        let now_ns = std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos() as i64;
+        let now = SystemTime::now();
+        let now_ns = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as i64;
         self.enforce_stores(now_ns);
+        self.enforce_quarantine(now);
         self.enforce_letters(now_ns);
     }
 
@@ -60,6 +66,16 @@ impl Kept {
                 Err(error) => {
                     tracing::warn!(store = %store.display(), %error, "could not plan retention");
                 }
+            }
+        }
+    }
+
+    fn enforce_quarantine(&self, now: SystemTime) {
+        let Some(spool) = &self.spool else { return };
+        for Retention { tier, keep } in &self.tiers {
+            match expire_quarantined(spool, tier, *keep, now) {
+                Ok(expired) => say(expired.n_files, expired.n_bytes, &expired.failures),
+                Err(error) => tracing::warn!(tier, %error, "could not list what is in quarantine"),
             }
         }
     }
@@ -137,6 +153,7 @@ mod tests {
         let kept = Kept {
             stores: Vec::new(),
             tiers: vec![tier("app", 30)],
+            spool: None,
             letters_root: Some(DeadLetters::root(spool.path())),
             letters: vec![(0, DeadLetters::new(folder, MAX_BYTES))],
         };
@@ -148,10 +165,44 @@ mod tests {
         assert_eq!(there(), [false, false, true]);
     }
 
+    /// What could not be read is kept as long as what could.
+    #[test]
+    fn what_is_in_quarantine_goes_with_its_tiers_time() {
+        let spool = tempfile::tempdir().expect("a folder");
+        let names = ["0000000000000000.quarantine", "0000000000000010-7.quarantine", "cursors"];
+        let paths = ["app", "other"].map(|tier| {
+            std::fs::create_dir(spool.path().join(tier)).expect("made");
+            names.map(|name| {
+                let path = spool.path().join(tier).join(name);
+                std::fs::write(&path, "bytes").expect("written");
+                path
+            })
+        });
+        let day = Duration::from_secs(86_400);
+        let now = SystemTime::now();
+        let file = std::fs::File::options().write(true).open(&paths[0][0]).expect("opened");
+        file.set_modified(now - 5 * day).expect("set");
+        let kept = Kept {
+            stores: Vec::new(),
+            tiers: vec![tier("app", 30), tier("not yet there", 7)],
+            spool: Some(spool.path().to_owned()),
+            letters_root: None,
+            letters: Vec::new(),
+        };
+        let there = || paths.each_ref().map(|of| of.each_ref().map(|path| path.exists()));
+        kept.enforce_quarantine(now + 24 * day);
+        assert_eq!(there(), [[true, true, true], [true, true, true]]);
+        kept.enforce_quarantine(now + 26 * day);
+        assert_eq!(there(), [[false, true, true], [true, true, true]]);
+        kept.enforce_quarantine(now + 31 * day);
+        assert_eq!(there(), [[false, false, true], [true, true, true]]);
+    }
+
     #[test]
     fn a_folder_belongs_to_the_tier_that_names_it() {
         let tiers = vec![tier("app", 30), tier("app-debug", 7)];
-        let kept = Kept { stores: Vec::new(), tiers, letters_root: None, letters: Vec::new() };
+        let (stores, letters) = (Vec::new(), Vec::new());
+        let kept = Kept { stores, tiers, spool: None, letters_root: None, letters };
         let days = |folder| kept.keep_of(folder).map(|keep| keep.as_secs() / 86_400);
         assert_eq!(days("app-loki"), Some(30));
         assert_eq!(days("app-debug-loki"), Some(7));
