@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use super::exec::prediction;
-use super::fake_loki::{Act, Answered};
+use super::fake_loki::{Act, Receipt};
 use super::files::{Random, config, lines, text};
 use super::loki::Loki;
 use super::rig::{Daemon, Place, until};
@@ -136,16 +136,16 @@ impl Repeats {
     /// Longer than it takes to write down an answer, on any machine.
     const SOON: Duration = Duration::from_secs(2);
 
-    fn of(came_again: &[Option<Answered>], kills: &[Instant]) -> Self {
+    fn of(came_again: &[Arc<Receipt>], kills: &[Instant]) -> Self {
         let mut repeats = Self::default();
         let mut guilty = BTreeSet::new();
-        for answered in came_again {
-            let is_lost = |answered: &Answered| {
-                let index = kills.partition_point(|kill| *kill < answered.at);
+        for answer in came_again {
+            let is_lost = |at: &Instant| {
+                let index = kills.partition_point(|kill| kill < at);
                 // Whose connection it was had been killed before.
-                index > 0 && answered.connected_at < kills[index - 1]
+                index > 0 && answer.connected_at < kills[index - 1]
             };
-            let Some(Answered { at, .. }) = answered.filter(|answered| !is_lost(answered)) else {
+            let Some(at) = answer.written_at().filter(|at| !is_lost(at)) else {
                 repeats.unanswered += 1;
                 continue;
             };

@@ -4,7 +4,6 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,7 +25,7 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::IntervalStream;
 
 use super::logproto::{Entry, PushRequest, Stream};
-pub(crate) use watched::Answered;
+pub(crate) use watched::Receipt;
 use watched::Watched;
 
 #[path = "watched.rs"]
@@ -75,7 +74,7 @@ pub(crate) enum Manner {
 }
 
 /// What Loki would keep of one entry.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Stored {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) ts_ns: i64,
@@ -83,8 +82,8 @@ pub(crate) struct Stored {
     pub(crate) metadata: BTreeMap<String, String>,
     /// How often the very same entry came.
     pub(crate) n_times: usize,
-    /// How its last time was answered; `None` where nobody read the answer.
-    answered: Option<Answered>,
+    /// To its last time.
+    answer: Arc<Receipt>,
 }
 
 /// Limits of the tenant, Loki's defaults.
@@ -106,8 +105,8 @@ struct State {
     stored: Vec<Stored>,
     /// Where entries of a time and line are in `stored`.
     places: HashMap<(i64, String), Vec<usize>>,
-    /// Of each entry that came again: when its time before that was answered.
-    came_again: Vec<Option<Answered>>,
+    /// Of each entry that came again: the answer to its time before that.
+    came_again: Vec<Arc<Receipt>>,
     headers: Vec<HeaderMap>,
     came_at: Vec<Instant>,
     limits: Limits,
@@ -204,15 +203,12 @@ impl FakeLoki {
         // What is set on one is set on both, and the socket closes with the last of them.
         let other = TcpStream::from_std(connection.try_clone().expect("a socket")).expect("one");
         let connection = TcpStream::from_std(connection).expect("a socket");
-        let (last, was_reset) = (Mutex::new(None), AtomicBool::new(false));
-        let service = service_fn(|request| self.serve(&other, (connected_at, &last), request));
+        let answer = Mutex::new(None);
+        let service = service_fn(|request| self.serve(&other, (connected_at, &answer), request));
         let http = hyper::server::conn::http1::Builder::new();
-        let watched = Watched { connection, was_reset: &was_reset };
+        let watched = Watched { connection, answer: &answer };
         // An error is a connection that was told to close.
         let _ = http.serve_connection(TokioIo::new(watched), service).await;
-        if was_reset.load(SeqCst) {
-            self.state().unread(*last.lock().expect("unpoisoned"));
-        }
     }
 
     /// Refuses connections and breaks those that are open.
@@ -268,9 +264,8 @@ impl FakeLoki {
         self.state().stored.len()
     }
 
-    /// Of each entry that came again: when its time before that was answered; `None` where the
-    /// connection was closed instead, or the answer not read by whom it was for.
-    pub(crate) fn came_again(&self) -> Vec<Option<Answered>> {
+    /// Of each entry that came again: the answer to its time before that.
+    pub(crate) fn came_again(&self) -> Vec<Arc<Receipt>> {
         self.state().came_again.clone()
     }
 
@@ -309,7 +304,7 @@ impl FakeLoki {
     async fn serve(
         &self,
         socket: &TcpStream,
-        (connected_at, last): (Instant, &Mutex<Option<Answered>>),
+        (connected_at, last): (Instant, &Mutex<Option<Arc<Receipt>>>),
         request: Request<Incoming>,
     ) -> Result<Answer, Closed> {
         let close = || std::io::Error::other("told to close");
@@ -324,6 +319,8 @@ impl FakeLoki {
             Some(Act::NeverRead) => std::future::pending().await,
             _ => {}
         }
+        let stored = Receipt::new(connected_at);
+        *last.lock().expect("unpoisoned") = None;
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|_| close())?.to_bytes();
         let with = |mut response: Answer, name: &'static str, value: &str| {
@@ -341,17 +338,17 @@ impl FakeLoki {
             }
             Some(Act::Redirect(status, to)) => Ok(with(answer(status, "moved"), "location", &to)),
             Some(Act::StoreAndClose) => {
-                self.push(&head, &body, None);
+                self.push(&head, &body, &stored);
                 Err(close())
             }
             Some(Act::StoreAndReset) => {
-                self.push(&head, &body, None);
+                self.push(&head, &body, &stored);
                 socket.set_zero_linger().expect("set");
                 Err(close())
             }
             Some(Act::Slow(wait)) => {
-                let answered = Some(Answered { at: Instant::now() + wait, connected_at });
-                let (status, words) = self.push(&head, &body, answered);
+                let (status, words) = self.push(&head, &body, &stored);
+                *last.lock().expect("unpoisoned") = Some(stored);
                 tokio::time::sleep(wait).await;
                 Ok(answer(status, &words))
             }
@@ -364,20 +361,19 @@ impl FakeLoki {
                 Ok(unending(status, Bytes::from(vec![b'!'; 64 << 10]), Duration::from_millis(1)))
             }
             Some(Act::CloseBeforeBody | Act::NeverRead) | None => {
-                let answered = Some(Answered { at: Instant::now(), connected_at });
-                let (status, words) = self.push(&head, &body, answered);
-                *last.lock().expect("unpoisoned") = answered;
+                let (status, words) = self.push(&head, &body, &stored);
+                *last.lock().expect("unpoisoned") = Some(stored);
                 Ok(answer(status, &words))
             }
         }
     }
 
-    /// What Loki does with a push, and says; `answered` is how it will be.
+    /// What Loki does with a push, and says; `answer` is what will become of that.
     fn push(
         &self,
         head: &hyper::http::request::Parts,
         body: &[u8],
-        answered: Option<Answered>,
+        answer: &Arc<Receipt>,
     ) -> (u16, String) {
         let is_push = head.method == "POST" && head.uri.path() == "/loki/api/v1/push";
         if !is_push {
@@ -403,22 +399,16 @@ impl FakeLoki {
             let words = "error at least one valid stream is required for ingestion";
             return (422, words.to_owned());
         }
-        state.ingest(tenant, &request, answered)
+        state.ingest(tenant, &request, answer)
     }
 }
 
 impl State {
-    /// Who sent the push that was answered then was gone before it read the answer.
-    fn unread(&mut self, answered: Option<Answered>) {
-        let unread = self.stored.iter_mut().filter(|entry| entry.answered == answered);
-        unread.for_each(|entry| entry.answered = None);
-    }
-
     fn ingest(
         &mut self,
         tenant: &str,
         request: &PushRequest,
-        answered: Option<Answered>,
+        answer: &Arc<Receipt>,
     ) -> (u16, String) {
         let mut valid = Vec::new();
         let mut errors: BTreeMap<String, usize> = BTreeMap::new();
@@ -446,7 +436,7 @@ impl State {
             return (429, words);
         }
         for (labels, ts_ns, entry) in valid {
-            self.store(labels, ts_ns, entry, answered);
+            self.store(labels, ts_ns, entry, answer);
         }
         match errors.len() {
             0 => (204, String::new()),
@@ -494,7 +484,7 @@ impl State {
         labels: BTreeMap<String, String>,
         ts_ns: i64,
         entry: &Entry,
-        answered: Option<Answered>,
+        answer: &Arc<Receipt>,
     ) {
         let pairs = entry.structured_metadata.iter();
         let metadata: BTreeMap<_, _> =
@@ -505,15 +495,15 @@ impl State {
             count.line_bytes += entry.line.len() as u64;
             return;
         }
-        let line = entry.line.clone();
-        let stored = Stored { labels, ts_ns, line, metadata, n_times: 1, answered };
+        let (line, answer) = (entry.line.clone(), Arc::clone(answer));
+        let stored = Stored { labels, ts_ns, line, metadata, n_times: 1, answer };
         let same = |kept: &Stored| kept.labels == stored.labels && kept.metadata == stored.metadata;
         let places = self.places.entry((ts_ns, stored.line.clone())).or_default();
         match places.iter().find(|place| same(&self.stored[**place])) {
             Some(place) => {
                 let kept = &mut self.stored[*place];
                 kept.n_times += 1;
-                self.came_again.push(std::mem::replace(&mut kept.answered, answered));
+                self.came_again.push(std::mem::replace(&mut kept.answer, stored.answer));
             }
             None => {
                 places.push(self.stored.len());

@@ -1,4 +1,4 @@
-//! A connection that knows how its other end went: with all read that was sent to it, or not.
+//! A connection that knows what became of its answers: written when, and read or not.
 //!
 //! # Why
 //! A kernel answers for a process that is gone: with FIN when it had read all that had come, with
@@ -6,26 +6,50 @@
 //! that it had.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, Result};
 use tokio::net::TcpStream;
 
-/// An answer that was sent.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Answered {
-    pub(crate) at: Instant,
+/// What a push got, or not.
+#[derive(Debug)]
+pub(crate) struct Receipt {
     /// When the connection was taken that it went to.
     pub(crate) connected_at: Instant,
+    written_at: Mutex<Option<Instant>>,
+}
+
+impl Receipt {
+    /// To a push that came by a connection taken at `connected_at`.
+    pub(crate) fn new(connected_at: Instant) -> Arc<Self> {
+        Arc::new(Self { connected_at, written_at: Mutex::new(None) })
+    }
+
+    /// When it was written; `None` where it was not, or not read by whom it was for.
+    pub(crate) fn written_at(&self) -> Option<Instant> {
+        *self.written_at.lock().expect("unpoisoned")
+    }
+
+    fn mark(&self, written_at: Option<Instant>) {
+        *self.written_at.lock().expect("unpoisoned") = written_at;
+    }
 }
 
 /// See the module.
 pub(crate) struct Watched<'a> {
     pub(crate) connection: TcpStream,
-    /// Set when a read meets a reset.
-    pub(crate) was_reset: &'a AtomicBool,
+    /// The last push's.
+    pub(crate) answer: &'a Mutex<Option<Arc<Receipt>>>,
+}
+
+impl Watched<'_> {
+    fn mark(&self, written_at: Option<Instant>) {
+        if let Some(answer) = &*self.answer.lock().expect("unpoisoned") {
+            answer.mark(written_at);
+        }
+    }
 }
 
 impl AsyncRead for Watched<'_> {
@@ -36,7 +60,7 @@ impl AsyncRead for Watched<'_> {
     ) -> Poll<Result<()>> {
         let polled = Pin::new(&mut self.connection).poll_read(cx, buf);
         if matches!(polled, Poll::Ready(Err(_))) {
-            self.was_reset.store(true, SeqCst);
+            self.mark(None);
         }
         polled
     }
@@ -48,7 +72,11 @@ impl AsyncWrite for Watched<'_> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<Result<usize>> {
-        Pin::new(&mut self.connection).poll_write(cx, buf)
+        let polled = Pin::new(&mut self.connection).poll_write(cx, buf);
+        if matches!(polled, Poll::Ready(Ok(_))) {
+            self.mark(Some(Instant::now()));
+        }
+        polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<()>> {
