@@ -130,13 +130,11 @@ impl Cursor {
         if floor == before && n_events == 0 {
             return 0;
         }
-        let first_move = !std::mem::replace(&mut state.moved, true);
+        state.moved = true;
         state.gauge(index);
         let frees = state.segments.len() > 1 && state.segments[0].end <= floor;
         drop(state);
-        if first_move {
-            self.spool.note_move(&self.tier);
-        }
+        self.spool.note_move(&self.tier);
         if frees {
             self.spool.signal.nudge();
         }
