@@ -9,7 +9,7 @@
 //!     12    4  entries_len      bytes of the entries
 //!     16    8  generation       the sound slot with the higher one counts
 //!     24    8  log_end          no frame is ever numbered below this again
-//!     32    .  entries          name_len u8, name, position u64
+//!     32    .  entries          name_len u8 (+128 without a route), name, position u64
 //! ```
 //!
 //! # Why
@@ -32,18 +32,22 @@ const VERSION: u32 = 1;
 const SLOTS: [usize; 3] = [0, 1, 2];
 const SLOT_LEN: usize = 8192;
 const HEAD_LEN: usize = 32;
+/// Names are shorter than this (`NAME_BYTES_MAX`).
+const ABSENT: u8 = 128;
 /// Cursor moves are synced this much apart, and tried again after a refusal: what a power cut
 /// repeats at most.
 const SYNC_EVERY: Duration = Duration::from_secs(1);
-/// A write into the page cache that takes longer than this waited for something.
-const SLOW_WRITE: Duration = Duration::from_millis(2);
+/// A write into the page cache that takes longer than this waited for more than a turn of the CPU.
+const SLOW_WRITE: Duration = Duration::from_millis(20);
 
 /// The positions of a tier's routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Positions {
-    /// Each sink's name and position, those first that are configured now: where a slot has no room
-    /// for all, it is the others that are left out.
+    /// Each sink's name and position. What lies behind it is kept for it.
     pub(super) routes: Vec<(String, u64)>,
+    /// The same of sinks that have no route now: nothing is kept for them. Where a slot has no room
+    /// for all, it is these that are left out.
+    pub(super) absent: Vec<(String, u64)>,
     /// Behind the last frame at the time of writing.
     pub(super) log_end: u64,
 }
@@ -154,11 +158,13 @@ impl CursorFile {
         now: Instant,
     ) -> Result<(), SpoolError> {
         let mut room = SLOT_LEN - HEAD_LEN;
-        positions.routes.retain(|(name, _)| {
+        let mut fits = |(name, _): &(String, u64)| {
             let left = room.checked_sub(name.len() + 9);
             room = left.unwrap_or(room);
             left.is_some()
-        });
+        };
+        positions.routes.retain(&mut fits);
+        positions.absent.retain(&mut fits);
         let fail = |error| SpoolError::disk("write", &self.path, &error);
         self.generation += 1;
         encode(self.generation, &positions, &mut self.scratch);
@@ -269,12 +275,14 @@ fn encode(generation: u64, positions: &Positions, out: &mut Vec<u8>) {
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&VERSION.to_le_bytes());
-    let entries = positions.routes.iter().map(|(name, _)| name.len() + 9).sum::<usize>();
-    out.extend_from_slice(&(entries as u32).to_le_bytes());
+    let Positions { routes, absent, .. } = positions;
+    let entries = || routes.iter().map(|at| (at, 0)).chain(absent.iter().map(|at| (at, ABSENT)));
+    let len = entries().map(|((name, _), _)| name.len() + 9).sum::<usize>();
+    out.extend_from_slice(&(len as u32).to_le_bytes());
     out.extend_from_slice(&generation.to_le_bytes());
     out.extend_from_slice(&positions.log_end.to_le_bytes());
-    for (name, position) in &positions.routes {
-        out.push(name.len() as u8);
+    for ((name, position), flag) in entries() {
+        out.push(name.len() as u8 | flag);
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(&position.to_le_bytes());
     }
@@ -294,14 +302,16 @@ fn decode(slot: &[u8]) -> Option<(u64, Positions)> {
         return None;
     }
     let mut entries = &sound[HEAD_LEN - 8..];
-    let mut routes = Vec::new();
+    let mut positions = Positions { log_end: long(24)?, ..Positions::default() };
     while let Some((len, rest)) = entries.split_first() {
-        let (name, rest) = rest.split_at_checked(usize::from(*len))?;
+        let (name, rest) = rest.split_at_checked(usize::from(len & !ABSENT))?;
         let (position, rest) = rest.split_first_chunk::<8>()?;
-        routes.push((std::str::from_utf8(name).ok()?.to_owned(), u64::from_le_bytes(*position)));
+        let is_absent = len & ABSENT != 0;
+        let of = if is_absent { &mut positions.absent } else { &mut positions.routes };
+        of.push((std::str::from_utf8(name).ok()?.to_owned(), u64::from_le_bytes(*position)));
         entries = rest;
     }
-    Some((long(16)?, Positions { routes, log_end: long(24)? }))
+    Some((long(16)?, positions))
 }
 
 #[cfg(test)]
@@ -310,7 +320,8 @@ mod tests {
     use crate::spool::disk::memory::MemoryDisk;
 
     fn at(position: u64) -> Positions {
-        Positions { routes: vec![("loki".into(), position)], log_end: position + 5 }
+        let absent = vec![("gone".into(), 3)];
+        Positions { routes: vec![("loki".into(), position)], absent, log_end: position + 5 }
     }
 
     fn sync(file: &mut CursorFile) {
@@ -338,11 +349,12 @@ mod tests {
         let (mut file, found) = CursorFile::load(&disk, dir);
         assert_eq!(found, Some(at(2)));
         let mut many = at(4);
-        many.routes.extend((0..300).map(|n| (format!("{n:0>40}"), 9)));
+        many.absent.extend((0..300).map(|n| (format!("{n:0>40}"), 9)));
         file.write(many.clone(), now).expect("written");
         let (_, found) = CursorFile::load(&disk, dir);
-        let found = found.expect("sound").routes;
-        assert_eq!((found.len(), &found[0]), (167, &many.routes[0]));
+        let found = found.expect("sound");
+        assert_eq!((&found.routes, found.absent.len()), (&many.routes, 167));
+        assert_eq!(found.absent, many.absent[..167]);
         for slot in SLOTS {
             let at = (slot * SLOT_LEN + 5) as u64;
             raw.write_at(at, &mut [IoSlice::new(b"xx")]).expect("torn");

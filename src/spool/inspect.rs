@@ -140,7 +140,7 @@ fn tier_files(dir: &Path, tier: String) -> io::Result<Option<TierFiles>> {
 
 fn places(positions: Positions) -> Vec<SinkPlace> {
     let place = |(sink, position)| SinkPlace { sink, position, n_waiting: 0, waiting_bytes: 0 };
-    positions.routes.into_iter().map(place).collect()
+    positions.routes.into_iter().chain(positions.absent).map(place).collect()
 }
 
 impl SinkPlace {

@@ -20,6 +20,7 @@ use crate::telemetry::DropReason;
 use super::disk::DiskFile;
 use super::error::SpoolError;
 use super::mark::{self, FOOTER_LEN, MARK_LEN};
+use super::positions;
 use super::room::{self, Room};
 use super::segment::{self, Form, Segment};
 use super::tier::{Pending, Tier, Written};
@@ -442,6 +443,8 @@ impl Log {
     /// Removes the file of a segment that is no longer in the log. One that cannot be removed holds
     /// up those behind it, so that what is left on disk has no hole.
     pub(super) fn remove(&mut self, segment: &Segment, now: Instant) {
+        // That nobody needs it any more is known first: else it would be missed at the next start.
+        positions::write(&self.tier, now);
         self.doomed.push_back(segment.path(&self.tier.dir));
         self.remove_doomed(now);
     }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::telemetry::DropReason;
 
-use super::cursor_file::CursorFile;
+use super::cursor_file::{CursorFile, Positions};
 use super::disk::Disk;
 use super::log::Log;
-use super::options::{Options, TierOptions};
+use super::options::{Options, RouteOptions, TierOptions};
 use super::reader::FrameReader;
-use super::recovery::{Recovered, TierReport, recover};
+use super::recovery::{Known, Recovered, TierReport, recover};
 use super::route::Route;
 use super::segment::Segment;
 use super::tail::Tail;
@@ -56,19 +56,20 @@ fn open_tier(
     let bytes_max = options.tier_bytes(&tier);
     disk.create_dir(&dir).map_err(|error| SpoolError::disk("create", &dir, &error))?;
     let (cursor_file, positions) = CursorFile::load(disk, &dir);
-    let synced = positions.as_ref().map_or(0, |positions| positions.log_end);
-    let mut recovered = recover(&**disk, &dir, &tier.name, synced)?;
+    let known = Known::of(positions.as_ref(), &tier.routes);
+    let mut recovered = recover(&**disk, &dir, &tier.name, known)?;
     // The file is made before the first segment.
     let is_gone = cursor_file.is_new() && recovered.report.n_segments > 0;
     recovered.report.cursors_lost = positions.is_none() || is_gone;
     let mut positions = positions.unwrap_or_default();
     // Sinks may have named what they wrote by positions: none is ever given out again.
-    let known_ends = positions.routes.iter().map(|(_, position)| *position);
+    positions.absent.append(&mut positions.routes);
+    let known_ends = positions.absent.iter().map(|(_, position)| *position);
     let end = known_ends.chain([recovered.end(), positions.log_end]).max().unwrap_or(0);
     let mut routes = Vec::with_capacity(tier.routes.len());
     for route in tier.routes {
-        let known = positions.routes.iter().position(|(sink, _)| *sink == route.sink);
-        let stored = known.map_or(0, |index| positions.routes.swap_remove(index).1);
+        let known = positions.absent.iter().position(|(sink, _)| *sink == route.sink);
+        let stored = known.map_or(0, |index| positions.absent.swap_remove(index).1);
         let (position, unread) = place(&**disk, &dir, &recovered, stored, end);
         let lost = recovered.report.quarantined.iter().filter(|bad| bad.from >= stored);
         let lost: u64 = lost.map(|bad| bad.n_events).sum();
@@ -77,8 +78,8 @@ fn open_tier(
         routes.push(Route::new(route, position, unread));
     }
     let report = recovered.report.clone();
-    let mut state = state(recovered, routes, (end, synced), options.tail_bytes);
-    state.absent = positions.routes;
+    let mut state = state(recovered, routes, (end, known.synced), options.tail_bytes);
+    state.absent = positions.absent;
     state.settle();
     let tier = Tier {
         name: tier.name,
@@ -92,6 +93,16 @@ fn open_tier(
         state: Mutex::new(state),
     };
     Ok((Log::new(Arc::new(tier)), report))
+}
+
+impl Known {
+    /// What the positions say, as far as it concerns `routes`.
+    fn of(positions: Option<&Positions>, routes: &[RouteOptions]) -> Self {
+        let Some(positions) = positions else { return Self::default() };
+        let is_configured = |sink: &str| routes.iter().any(|route| route.sink == *sink);
+        let owed = positions.routes.iter().filter(|(sink, _)| is_configured(sink));
+        Self { synced: positions.log_end, owed_from: owed.map(|(_, position)| *position).min() }
+    }
 }
 
 /// A tier's retention, bounded by what a time can say.

@@ -152,6 +152,6 @@ fn refused(tier: &Tier, file: &mut CursorFile, error: SpoolError, now: Instant) 
 
 fn positions(state: &State) -> Positions {
     let routes = state.routes.iter().map(|route| (route.sink.clone(), route.floor()));
-    let routes = routes.chain(state.absent.iter().cloned()).collect();
-    Positions { routes, log_end: state.durable }
+    let (routes, absent) = (routes.collect(), state.absent.clone());
+    Positions { routes, absent, log_end: state.durable }
 }

@@ -58,8 +58,9 @@ pub struct TierReport {
     pub torn_bytes: u64,
     /// What could not be read.
     pub quarantined: Vec<Quarantined>,
-    /// Positions that no segment holds though the log was durable behind them, and no quarantine
-    /// explains. How many events they held nobody knows: none is counted.
+    /// Positions that no segment holds though the log was durable behind them, a sink has still to
+    /// get them, and no quarantine explains it. How many events they held nobody knows: none is
+    /// counted. After a power cut, what all sinks got in the last second may be among them.
     pub missing: Vec<LogRange>,
     /// The routes' positions are gone, or both copies unreadable: all sinks begin at the oldest
     /// frame.
@@ -97,8 +98,16 @@ impl Recovered {
     }
 }
 
-/// Opens the tier `name` in `dir`, which exists. Positions below `synced` are known to have been
-/// durable, as the cursor file says.
+/// What the file of positions says.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Known {
+    /// Positions below this were durable.
+    pub(super) synced: u64,
+    /// What lies behind this a sink has still to get, that had a route and has one.
+    pub(super) owed_from: Option<u64>,
+}
+
+/// Opens the tier `name` in `dir`, which exists.
 ///
 /// # Errors
 /// Only when the folder cannot be listed.
@@ -106,10 +115,10 @@ pub(super) fn recover(
     disk: &dyn Disk,
     dir: &Path,
     name: &str,
-    synced: u64,
+    known: Known,
 ) -> Result<Recovered, SpoolError> {
     let listed = disk.list(dir).map_err(|error| SpoolError::disk("list", dir, &error))?;
-    let mut recovery = Recovery { disk, dir, synced, out: Recovered::default() };
+    let mut recovery = Recovery { disk, dir, known, out: Recovered::default() };
     recovery.out.report.tier = name.to_owned();
     let mut files: BTreeMap<u64, Vec<(Form, u64)>> = BTreeMap::new();
     let mut quarantines = Vec::new();
@@ -163,7 +172,8 @@ pub(super) fn read_last(
     (base, form): (u64, Form),
     synced: u64,
 ) -> Result<Mended, SpoolError> {
-    let mut recovery = Recovery { disk, dir, synced, out: Recovered::default() };
+    let known = Known { synced, ..Known::default() };
+    let mut recovery = Recovery { disk, dir, known, out: Recovered::default() };
     let scan = recovery.last(base, form);
     recovery.find_sources();
     let Recovered { segments, sources, mut report, .. } = recovery.out;
@@ -189,7 +199,7 @@ fn kept_range(name: &str) -> Option<Range<u64>> {
 struct Recovery<'a> {
     disk: &'a dyn Disk,
     dir: &'a Path,
-    synced: u64,
+    known: Known,
     out: Recovered,
 }
 
@@ -258,7 +268,7 @@ impl Recovery<'_> {
     fn last(&mut self, base: u64, form: Form) -> Option<Scan> {
         let (mut bytes, mut scan) = self.scan(base, form, u64::MAX, u64::MAX)?;
         let proof = scan.last_proof();
-        let synced = self.synced;
+        let synced = self.known.synced;
         let unproven =
             |bad: &scan::Damage| bad.from >= synced && proof.is_none_or(|proof| bad.from > proof);
         let torn = scan.damage.iter().position(unproven);
@@ -275,7 +285,7 @@ impl Recovery<'_> {
         }
         // Also where nothing is cut: room that was reserved behind the end is given back.
         self.cut(base, form, bytes.len() as u64);
-        let proven = proof.unwrap_or(base).max(self.synced).saturating_sub(base);
+        let proven = proof.unwrap_or(base).max(self.known.synced).saturating_sub(base);
         self.write_again(base, form, proven, &bytes)?;
         self.take(base, form, &bytes, &scan);
         self.note("sync", self.dir, self.disk.sync_dir(self.dir));
@@ -375,6 +385,10 @@ impl Recovery<'_> {
     fn find_missing(&mut self, quarantines: &[Range<u64>]) {
         let segments = &self.out.segments;
         let mut gaps = Vec::new();
+        // A segment goes when all have passed it: in front of the first one nobody stands.
+        if let (Some(owed_from), Some(first)) = (self.known.owed_from, segments.front()) {
+            gaps.push((owed_from..first.base, first.form == Form::Packed));
+        }
         for (before, behind) in segments.iter().zip(segments.iter().skip(1)) {
             let is_packed = [before, behind].iter().any(|segment| segment.form == Form::Packed);
             gaps.push((before.end..behind.base, is_packed));
@@ -383,10 +397,14 @@ impl Recovery<'_> {
         let last = segments.back();
         if !last.is_some_and(|last| self.out.is_unread(last.base)) {
             let is_packed = last.is_some_and(|last| last.form == Form::Packed);
-            gaps.push((self.out.end()..self.synced, is_packed));
+            gaps.push((self.out.end()..self.known.synced, is_packed));
         }
         for (gap, is_packed) in gaps {
-            let kept = quarantines.iter().filter(|kept| gap.contains(&kept.start));
+            let is_in = |kept: &&Range<u64>| {
+                let has_end = kept.end < u64::MAX;
+                gap.contains(&kept.start) || (has_end && kept.contains(&gap.start))
+            };
+            let kept = quarantines.iter().filter(is_in);
             // How much of the log packed bytes were, their length does not say.
             let to = kept.map(|kept| if is_packed { u64::MAX } else { kept.end }).max();
             let from = to.unwrap_or(gap.start);

@@ -182,20 +182,26 @@ fn an_end_that_is_lost_is_read_again_from_the_source() {
     }
 }
 
-/// A whole segment, of which nothing is left to say how many events it had.
+/// A whole segment, of which nothing is left to say how many events it had: the oldest one, too,
+/// that a sink had still to get.
 #[test]
 fn a_segment_that_is_gone_is_said_to_be_missing() {
-    let waiting = Waiting::with(0);
-    let hit = waiting.segments().swap_remove(1);
-    let n_bytes = len(&hit);
-    fs::remove_file(&hit).expect("removed");
-    let outcome = waiting.outcome();
-    // A line of these takes more than 60 bytes there.
-    outcome.assert_one_stretch(PART..n_bytes as usize / 60);
-    assert_eq!((outcome.kept.len(), outcome.n_repeated), (0, 0));
-    outcome.assert_said("a part of the spool is missing");
-    let missing = format!("sidewake_spool_missing_bytes{{tier=\"{TIER}\"}}");
-    assert!(outcome.metrics.get(&missing) >= n_bytes as f64, "{n_bytes}");
+    for is_oldest in [false, true] {
+        let waiting = Waiting::with(0);
+        let raw = waiting.segments().swap_remove(1);
+        let packed = files(&waiting.place, "pack");
+        let all = packed.into_iter().chain(waiting.segments());
+        let hit = if is_oldest { all.min().expect("segments") } else { raw.clone() };
+        // A line of these takes more than 60 bytes in a raw one.
+        let (n_bytes, n_lines_max) = (len(&hit), len(&raw) as usize / 60);
+        fs::remove_file(&hit).expect("removed");
+        let outcome = waiting.outcome();
+        outcome.assert_one_stretch(PART..n_lines_max);
+        assert_eq!((outcome.kept.len(), outcome.n_repeated), (0, 0));
+        outcome.assert_said("a part of the spool is missing");
+        let missing = format!("sidewake_spool_missing_bytes{{tier=\"{TIER}\"}}");
+        assert!(outcome.metrics.get(&missing) >= n_bytes as f64, "{n_bytes}");
+    }
 }
 
 /// The positions of the sinks are gone, or are old: what is still there is sent again.

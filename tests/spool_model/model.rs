@@ -63,6 +63,18 @@ pub(crate) struct TierModel {
 }
 
 impl RouteModel {
+    pub(crate) fn new(sink: &str) -> Self {
+        Self {
+            sink: sink.to_owned(),
+            counters: Arc::default(),
+            cursor: None,
+            acked: 0,
+            read: 0,
+            in_flight: VecDeque::new(),
+            skipped: BTreeSet::new(),
+        }
+    }
+
     /// The identity of the counters, from the counters alone.
     pub(crate) fn assert_adds_up(&self) {
         let counters = &self.counters;
