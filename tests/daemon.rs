@@ -28,6 +28,8 @@ mod loki;
 mod memory;
 #[path = "daemon/notify.rs"]
 mod notify;
+#[path = "daemon/otlp.rs"]
+mod otlp;
 #[path = "daemon/outage.rs"]
 mod outage;
 #[path = "daemon/real.rs"]
@@ -51,5 +53,13 @@ mod spool;
 #[path = "support/fake_loki.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery, which use more of it")]
 mod fake_loki;
+#[path = "support/fake_otlp.rs"]
+#[allow(dead_code, reason = "tests to come use more of it")]
+mod fake_otlp;
 #[path = "support/logproto.rs"]
 mod logproto;
+#[path = "support/otlp_client.rs"]
+#[allow(dead_code, reason = "tests to come use more of it")]
+mod otlp_client;
+#[path = "otlp_proto/messages.rs"]
+mod otlp_proto;

@@ -10,6 +10,9 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::deliver::dead_letters::{N_REFUSED, REASON, Reader, SINK, TIER};
+use crate::event::batch::Event;
+use crate::event::otlp::json::item_objects;
+use crate::event::signal::Signal;
 use crate::protect::protected::Protected;
 
 use super::{EXIT_FAILED, EXIT_OK};
@@ -70,7 +73,19 @@ fn line(letter: &Protected, index: usize) -> Value {
     if let Some(event) = letter.event(index) {
         line.insert("ts_ns".to_owned(), event.record.ts_ns.into());
         line.insert("record_id".to_owned(), event.record_id().to_string().into());
-        line.insert("text".to_owned(), String::from_utf8_lossy(event.bytes).into());
+        line.insert("text".to_owned(), text_of(&event, index).into());
     }
     line.into()
+}
+
+/// A line as it stands; a span or a metric as OTLP's JSON, with its resource and scope.
+fn text_of(event: &Event<'_>, index: usize) -> String {
+    if event.batch.signal == Signal::Logs {
+        return String::from_utf8_lossy(event.bytes).into_owned();
+    }
+    let mut text = String::new();
+    item_objects(event.batch, index..index + 1, |_, object| {
+        text = String::from_utf8_lossy(object).into_owned();
+    });
+    text
 }

@@ -3,6 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::body::BodyError;
 use super::budget::Budget;
@@ -13,6 +16,11 @@ use crate::event::request::Request;
 use crate::event::signal::Signal;
 use crate::event::slab::Slab;
 use crate::sources::{Context, Intake, NotTaken};
+
+/// How long a request waits to become durable before its client is told to send it again: less
+/// than the ten seconds that exporters wait for an answer. What was appended by then is stored when
+/// there is room again, and comes twice: the same spans, which receivers merge.
+const STORE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// See the module. For one thread.
 pub(super) struct Server {
@@ -53,7 +61,7 @@ impl Server {
 
     /// Takes a request in and waits until it is durable.
     pub(super) async fn export(&self, signal: Signal, message: Vec<u8>) -> Outcome {
-        let receipt = {
+        let (receipt, n_rejected) = {
             let mut intake = self.intake.borrow_mut();
             if intake.must_wait(signal) {
                 return Outcome::Busy("the spool takes nothing at the moment".to_owned());
@@ -65,9 +73,10 @@ impl Server {
             };
             (intake.receipt(), n_rejected)
         };
-        match receipt.0.await {
-            Ok(()) => Outcome::Taken { n_rejected: receipt.1 },
-            Err(_) => Outcome::Busy("the spool could not store it".to_owned()),
+        match timeout(STORE_TIMEOUT, receipt).await {
+            Ok(Ok(())) => Outcome::Taken { n_rejected },
+            Ok(Err(_)) => Outcome::Busy("the spool could not store it".to_owned()),
+            Err(_) => Outcome::Busy("the spool has not stored it yet".to_owned()),
         }
     }
 
