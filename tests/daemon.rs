@@ -30,6 +30,8 @@ mod memory;
 mod notify;
 #[path = "daemon/otlp.rs"]
 mod otlp;
+#[path = "daemon/otlp_kills.rs"]
+mod otlp_kills;
 #[path = "daemon/outage.rs"]
 mod outage;
 #[path = "daemon/real.rs"]

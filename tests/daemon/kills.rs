@@ -15,7 +15,7 @@ use super::files::{Random, config, lines, text};
 use super::loki::Loki;
 use super::rig::{Daemon, Place, until};
 
-const TIERS: [&str; 2] = ["application_logs", "prediction_logs"];
+pub(crate) const TIERS: [&str; 2] = ["application_logs", "prediction_logs"];
 
 /// A kill between two tiers' writes: one holds its part of the file, the other nothing of it.
 #[test]
@@ -58,10 +58,10 @@ fn a_clean_end_leaves_no_tier_behind() {
 }
 
 /// What the writer of the log did: every line, and how often.
-type Written = HashMap<String, usize>;
+pub(crate) type Written = HashMap<String, usize>;
 
 /// Writes until told to stop: lines of both tiers, equal ones among them, over many rotations.
-fn write_on(folder: &Path, seed: u64, is_over: &AtomicBool) -> Written {
+pub(crate) fn write_on(folder: &Path, seed: u64, is_over: &AtomicBool) -> Written {
     let (mut random, mut written) = (Random::of(seed), Written::new());
     let name = |n: usize| folder.join(format!("model.log.{n}"));
     let open = || File::options().append(true).create(true).open(folder.join("model.log"));

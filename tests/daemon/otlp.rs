@@ -67,7 +67,7 @@ pub(crate) fn text(key: &str, value: &str) -> KeyValue {
 
 fn attribute(key: &str, value: Value) -> KeyValue {
     let value = Some(AnyValue { value: Some(value) });
-    KeyValue { key: key.to_owned(), value, ..KeyValue::default() }
+    KeyValue { key: key.to_owned(), value }
 }
 
 /// A span of everything that there is.
@@ -161,21 +161,14 @@ fn spans_pass_losslessly() {
     }
 }
 
-/// Log records come out as they went in: bodies, attributes and their types, ids, scopes.
-#[test]
-fn log_records_pass() {
-    let receiver = Receiver::start();
-    let port = free_port();
-    let mut place = Place::with(&config(&receiver, port, ""));
-    let mut daemon = place.daemon(&[]);
-    let client = OtlpClient::new(&format!("http://127.0.0.1:{port}"), Protocol::Grpc);
-    ready(&receiver, &client);
-    let record = |body: Value, more: Vec<KeyValue>| LogRecord {
+/// Records with everything that there is: one whose body is the model's JSON, and one of text.
+fn log_records() -> Vec<LogRecord> {
+    let record = |body: &str, attributes: Vec<KeyValue>| LogRecord {
         time_unix_nano: 1_700_000_000_000_000_001,
         severity_number: 10,
         severity_text: "Notice".to_owned(),
-        body: Some(AnyValue { value: Some(body) }),
-        attributes: more,
+        body: Some(AnyValue { value: Some(Value::StringValue(body.to_owned())) }),
+        attributes,
         flags: 1,
         trace_id: 77u128.to_be_bytes().to_vec(),
         span_id: 78u64.to_be_bytes().to_vec(),
@@ -185,32 +178,34 @@ fn log_records_pass() {
     };
     let json =
         r#"{"event": "prediction", "request_id": "r-7", "prediction": 0.50, "confidence":0.9}"#;
-    let records = vec![
-        record(Value::StringValue(json.to_owned()), Vec::new()),
-        record(
-            Value::StringValue("plain \"text\"\nof two lines".to_owned()),
-            vec![
-                attribute("n", Value::IntValue(7)),
-                attribute("d", Value::DoubleValue(7.0)),
-                text("mail", "nobody"),
-            ],
-        ),
+    let attributes = vec![
+        attribute("n", Value::IntValue(7)),
+        attribute("d", Value::DoubleValue(7.0)),
+        text("mail", "nobody"),
     ];
+    vec![record(json, Vec::new()), record("plain \"text\"\nof two lines", attributes)]
+}
+
+/// Log records come out as they went in: bodies, attributes and their types, ids, scopes.
+#[test]
+fn log_records_pass() {
+    let receiver = Receiver::start();
+    let port = free_port();
+    let mut place = Place::with(&config(&receiver, port, ""));
+    let mut daemon = place.daemon(&[]);
+    let client = OtlpClient::new(&format!("http://127.0.0.1:{port}"), Protocol::Grpc);
+    ready(&receiver, &client);
     let scope = InstrumentationScope { name: "lib".to_owned(), ..InstrumentationScope::default() };
-    let logs = ExportLogsServiceRequest {
-        resource_logs: vec![ResourceLogs {
-            resource: Some(Resource {
-                attributes: vec![text("service.name", "fraud"), text("owner", "ann@example.com")],
-                ..Resource::default()
-            }),
-            scope_logs: vec![ScopeLogs {
-                scope: Some(scope.clone()),
-                log_records: records.clone(),
-                ..ScopeLogs::default()
-            }],
-            ..ResourceLogs::default()
-        }],
+    let scope_logs = ScopeLogs {
+        scope: Some(scope.clone()),
+        log_records: log_records(),
+        ..ScopeLogs::default()
     };
+    let attributes = vec![text("service.name", "fraud"), text("owner", "ann@example.com")];
+    let resource = Some(Resource { attributes, ..Resource::default() });
+    let scope_logs = vec![scope_logs];
+    let logs = ResourceLogs { resource, scope_logs, ..ResourceLogs::default() };
+    let logs = ExportLogsServiceRequest { resource_logs: vec![logs] };
     let outcome = receiver.runtime.block_on(client.logs(logs.encode_to_vec()));
     assert_eq!(outcome, Outcome::Stored { n_rejected: 0 });
     until("both", || receiver.fake.resource_logs().len() == 2);
@@ -228,7 +223,7 @@ fn log_records_pass() {
         record.observed_time_unix_nano = 0;
     }
     came.sort_by_key(|record| record.attributes.len());
-    assert_eq!(came, records);
+    assert_eq!(came, log_records());
     // The model's own JSON was understood: a prediction, and not an application log.
     let metrics = daemon.metrics_when("delivered", |metrics| {
         metrics.route("delivered_events_total", "prediction_logs", "tempo") == 1
