@@ -95,6 +95,8 @@ pub struct Tier {
     pub kinds: Vec<Kind>,
     /// How long its data lives.
     pub retention: HumanDuration,
+    /// How long its events wait for the outcome of their request before sampling decides.
+    pub window: Option<HumanDuration>,
     /// Where it goes; at least one.
     pub routes: Vec<Route>,
     /// Which features are kept.

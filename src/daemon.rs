@@ -24,6 +24,7 @@ mod routes;
 mod running;
 mod signals;
 mod start;
+mod windows;
 
 use std::path::PathBuf;
 use std::time::Duration;

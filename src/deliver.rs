@@ -43,6 +43,7 @@ pub mod retry;
 mod route;
 pub mod status;
 pub mod transport;
+pub mod window;
 
 #[cfg(test)]
 mod fakes;

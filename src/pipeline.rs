@@ -7,6 +7,7 @@ mod cut_word;
 mod declared;
 mod emit;
 mod facts;
+pub mod fates;
 mod features;
 mod fields;
 pub mod latency;
@@ -24,6 +25,7 @@ pub mod rules;
 pub mod sample;
 pub mod text;
 pub mod time;
+pub mod window;
 
 pub use plan::{Plan, TierPlan};
 pub use process::Pipeline;

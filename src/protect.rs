@@ -9,6 +9,7 @@
 //! Does no I/O; key material comes in from `config`.
 
 pub mod context;
+pub mod decided;
 pub mod entity;
 pub mod find;
 pub mod matrix;

@@ -94,7 +94,7 @@ pub use cursor::{Cursor, Entry};
 pub use error::SpoolError;
 pub use inspect::{BadBytes, SegmentFile, SinkPlace, TierFiles, inspect};
 pub use options::{Backend, Options, RouteOptions, TierId, TierOptions, WhenFull};
-pub use peek::peek;
+pub use peek::{peek, peek_since};
 pub use quarantine::{ExpiredQuarantine, expire_quarantined};
 pub use recovery::{RecoveryReport, TierReport};
 pub use salvage::Quarantined;

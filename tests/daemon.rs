@@ -52,6 +52,9 @@ mod sick_disks;
 #[path = "daemon/spool.rs"]
 mod spool;
 
+#[path = "daemon/window.rs"]
+mod window;
+
 #[path = "support/fake_loki.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery, which use more of it")]
 mod fake_loki;

@@ -42,7 +42,8 @@ impl Resolver<'_> {
         let sources = self.sources(raw.sources, memory_limit);
         self.conditions();
         let sinks = self.sinks(raw.sinks, &data_dir, memory_limit);
-        let tiers = self.tiers(raw.tiers, &raw.protect, &sinks);
+        let mut tiers = self.tiers(raw.tiers, &raw.protect, &sinks);
+        self.windows(&mut tiers, &raw.sample);
         self.formats(&sinks, &tiers);
         let spool = self.spool(raw.spool, &tiers, &data_dir);
         Config {

@@ -4,7 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
 use crate::event::record::Kind;
-use crate::units::Ratio;
+use crate::units::{HumanDuration, Ratio};
 
 use super::de::wrong;
 
@@ -18,6 +18,9 @@ pub struct Sample {
     pub rate: Rates,
     /// Conditions under which an event is kept whatever its rate.
     pub keep: Vec<String>,
+    /// How long events of sampled tiers wait in the spool for the outcome of their request, so that
+    /// all of its signals share one fate. Default: they do not wait.
+    pub window: Option<HumanDuration>,
 }
 
 /// What shares one fate.

@@ -25,6 +25,8 @@ pub struct RawTier {
     pub sinks: Vec<RawRoute>,
     /// The kinds of logs that belong to the tier. Default: by the tier's name.
     pub kinds: Option<Vec<KindWord>>,
+    /// How sampling decides in this tier.
+    pub sample: TierSample,
     /// Which features are kept: all, none, a list of names, or { sample: 5 }. Default: all.
     pub features: Features,
     /// Actions for fields, before those of "protect".
@@ -33,6 +35,15 @@ pub struct RawTier {
     pub detect: Option<Detect>,
     /// What is done to it, instead of what "protect" says.
     pub on_detect: Option<OnDetect>,
+}
+
+/// How sampling decides in one tier.
+#[derive(Clone, Copy, Debug, Default, serde::Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct TierSample {
+    /// How long events wait in the spool for the outcome of their request, so that all of its
+    /// signals share one fate. Default: as "sample.window" says.
+    pub window: Option<HumanDuration>,
 }
 
 /// One sink of a tier as it is written.

@@ -22,6 +22,7 @@ use super::reload::{Changes, align, changes};
 use super::retention::Kept;
 use super::running::{Daemon, notify};
 use super::start::{route_panels, when_full};
+use super::windows;
 use super::{inputs, plan, routes};
 
 /// How long bodies in flight to a sink that goes are waited for; after that they are sent again.
@@ -66,7 +67,9 @@ impl Daemon {
         let changes = changes(&self.config, &config).map_err(|parts| {
             format!("a new start is needed for a change of: {}", parts.join(", "))
         })?;
-        let plan = plan(&config).map_err(|error| chain(&error))?;
+        // What is known of requests stays.
+        let windows = self.feed.current().plan.windows.clone();
+        let plan = plan(&config).map_err(|error| chain(&error))?.with_windows(windows);
         let mut sources = Vec::new();
         for (name, source) in &config.sources {
             if changes.sources_new.contains(name) {
@@ -168,7 +171,7 @@ impl Daemon {
     async fn set_spool(&self, changes: &Changes) -> Vec<String> {
         let Changes { routes_gone, routes_new, .. } = changes;
         for (tier, sink) in routes_gone.iter().filter(|route| !routes_new.contains(route)) {
-            self.spool.remove_route(TierId(*tier as u8), sink);
+            self.spool.remove_route(windows::log_of(&self.config, *tier), sink);
         }
         let mut failures = Vec::new();
         for (tier, sink) in routes_new.iter().filter(|route| !routes_gone.contains(route)) {
@@ -180,7 +183,7 @@ impl Daemon {
                 when_full: when_full(&self.config.tiers[*tier], sink),
                 counters: Arc::clone(&books.counters),
             };
-            let (spool, tier) = (Arc::clone(&self.spool), TierId(*tier as u8));
+            let (spool, tier) = (Arc::clone(&self.spool), books.log);
             // It may have to read a segment.
             let added = tokio::task::spawn_blocking(move || spool.add_route(tier, options)).await;
             match added {
@@ -190,7 +193,8 @@ impl Daemon {
             }
         }
         for (index, tier) in self.config.tiers.iter().enumerate() {
-            let id = TierId(index as u8);
+            let id = windows::log_of(&self.config, index);
+            self.spool.set_retention(TierId(index as u8), tier.retention.0);
             self.spool.set_retention(id, tier.retention.0);
             for route in &tier.routes {
                 self.spool.set_when_full(id, &route.sink, when_full(tier, &route.sink));

@@ -67,12 +67,16 @@ fn fixed_parts(old: &Config, next: &Config) -> Vec<String> {
     let names = |config: &Config| -> Vec<String> {
         config.tiers.iter().map(|tier| tier.name.clone()).collect()
     };
+    let windows = |config: &Config| -> Vec<_> {
+        config.tiers.iter().map(|tier| (tier.name.clone(), tier.window)).collect()
+    };
     let parts = [
         ("spool", old.spool != next.spool && names(old) == names(next)),
         ("memory.limit", old.memory_limit != next.memory_limit),
         ("admin.listen", old.admin != next.admin),
         ("the names of the tiers", names(old) != names(next)),
         ("echo", old.echo != next.echo),
+        ("sample.window", windows(old) != windows(next)),
     ];
     parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part.to_owned()).collect()
 }

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 use crate::config::{self, Config, Tier};
 use crate::deliver::dead_letters;
 use crate::deliver::transport::{self, TransportOptions};
+use crate::deliver::window::SINK;
 use crate::deliver::{
     Budget, DeadLetters, DrainSwitch, Options, RateLimit, RateUnit, Retry, Route, RouteStatus,
     drain,
@@ -21,12 +22,14 @@ use crate::sinks::{Sink, console, loki, otlp};
 use crate::spool::{Spool, TierId};
 use crate::telemetry::RouteCounters;
 
-use super::DaemonError;
+use super::{DaemonError, windows};
 
 /// One route: its names and its books, which outlive the tasks that run it.
 #[derive(Clone)]
 pub(super) struct Prepared {
     pub(super) tier_index: usize,
+    /// The log in the spool that it reads.
+    pub(super) log: TierId,
     pub(super) tier: String,
     pub(super) sink: String,
     pub(super) counters: Arc<RouteCounters>,
@@ -40,6 +43,7 @@ pub(super) fn prepare(config: &Config) -> Vec<Prepared> {
         for route in &tier.routes {
             routes.push(Prepared {
                 tier_index,
+                log: windows::log_of(config, tier_index),
                 tier: tier.name.clone(),
                 sink: route.sink.clone(),
                 counters: Arc::default(),
@@ -69,7 +73,7 @@ impl Running {
     /// Runs `route` as a task of its own.
     /// `None` when the spool has no such route, or its cursor is in use.
     pub(super) fn spawn(prepared: Prepared, route: Route, spool: &Arc<Spool>) -> Option<Self> {
-        let cursor = spool.cursor(TierId(prepared.tier_index as u8), &prepared.sink)?;
+        let cursor = spool.cursor(prepared.log, &prepared.sink)?;
         let letters = route.dead_letters.clone();
         let (switch, drain) = drain();
         let task = tokio::spawn(route.run(cursor, drain));
@@ -105,7 +109,9 @@ pub(super) fn by_tier<'a>(
     routes: &(impl Iterator<Item = &'a Prepared> + Clone),
 ) -> Arc<[Vec<Arc<RouteCounters>>]> {
     let of_tier = |tier| {
-        let routes = routes.clone().filter(|route| route.tier_index == tier);
+        // What waits for its window is no reason to pace a source.
+        let is_sink = |route: &&Prepared| usize::from(route.log.0) == tier && route.sink != SINK;
+        let routes = routes.clone().filter(is_sink);
         routes.map(|route| Arc::clone(&route.counters)).collect()
     };
     (0..n_tiers).map(of_tier).collect()
@@ -288,8 +294,13 @@ fn files_route(
 fn sampling_rules(config: &Config) -> Vec<String> {
     use crate::pipeline::sample::rule;
     let mut words = vec![String::new(); usize::from(rule::KEEP)];
-    for (number, word) in [(rule::WHOLE, "all"), (rule::RATE, "rate"), (rule::UPSTREAM, "upstream")]
-    {
+    for (number, word) in [
+        (rule::WHOLE, "all"),
+        (rule::RATE, "rate"),
+        (rule::UPSTREAM, "upstream"),
+        (rule::UNDECIDED, "undecided"),
+        (rule::EARLY, "early"),
+    ] {
         words[usize::from(number)] = word.to_owned();
     }
     words.extend(config.sample.keep.iter().cloned());

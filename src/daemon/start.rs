@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use crate::admin::{Admin, Exposition, MetricKind, Panel, Readiness, RoutePanel, SourcePanel};
 use crate::config::{self, Config};
 use crate::deliver::Budget;
+use crate::deliver::window::SINK;
 use crate::event::slab::Pool;
 use crate::spool::{self, Backend, RecoveryReport, RouteOptions, Spool, TierOptions, TierStatus};
 use crate::telemetry::SourceCounters;
@@ -21,6 +22,7 @@ use super::retention::Kept;
 use super::routes::{self, connect};
 use super::running::{ChildSource, Daemon, notify};
 use super::signals::Signals;
+use super::windows;
 use super::{DaemonError, Reload, plan};
 
 /// Bytes of a slab: one chunk of a busy source (512 KiB measured best per byte of memory).
@@ -34,11 +36,13 @@ const ENDS_MAX: usize = 16;
 
 /// Starts everything that `config` names.
 pub(super) async fn start(config: Config, reload: Option<Reload>) -> Result<Daemon, DaemonError> {
-    let plan = plan(&config)?;
-    let books = routes::prepare(&config);
+    let plan = plan(&config)?.with_windows(windows::plan(&config));
+    let mut books = routes::prepare(&config);
+    let sinks = books.len();
+    books.extend(windows::prepare(&config));
     let spool = open_spool(&config, &books)?;
     let budget = routes::budget(&config);
-    let routes = start_routes(&config, &books, &spool, &budget)?;
+    let routes = start_routes(&config, &books[..sinks], &spool, &budget)?;
     let pool = Pool::new(SLAB_BYTES, (config.memory_limit.0 as usize / SLAB_BYTES).max(8));
     let echo = protected_echo(&config)?;
     let admin = bind_admin(&config).await?;
@@ -46,6 +50,7 @@ pub(super) async fn start(config: Config, reload: Option<Reload>) -> Result<Daem
     let config_file = config_file.map(|reload| ConfigFile::new(reload.path.clone()));
     let current = Current { plan, routes: routes::by_tier(config.tiers.len(), &books.iter()) };
     let feed = Arc::new(Feed::new(Arc::clone(&spool), Arc::clone(&pool), current));
+    let windows = windows::Running::start(&config, &books, &spool, &feed);
     let mut prepared = Vec::new();
     for (name, source) in &config.sources {
         let counters = Arc::new(SourceCounters::default());
@@ -77,6 +82,7 @@ pub(super) async fn start(config: Config, reload: Option<Reload>) -> Result<Daem
         spool,
         feed,
         routes,
+        windows,
         books,
         sources,
         source_books,
@@ -122,15 +128,20 @@ fn open_spool(config: &Config, books: &[routes::Prepared]) -> Result<Arc<Spool>,
         }
         None => Backend::Memory,
     };
+    let logs = (0..config.tiers.len()).map(|index| (index, None));
+    let kept = windows::of(config).map(|(index, _)| (index, Some(windows::kept_name)));
     let mut tiers = Vec::new();
-    for (index, tier) in config.tiers.iter().enumerate() {
+    for (number, (index, name)) in logs.chain(kept).enumerate() {
+        let tier = &config.tiers[index];
         let share = config.spool.shares.iter().find(|(name, _)| *name == tier.name);
-        let of_tier = books.iter().filter(|route| route.tier_index == index);
+        let share = share.map_or(0.25, |(_, share)| *share);
+        let of_log = books.iter().filter(|route| usize::from(route.log.0) == number);
         tiers.push(TierOptions {
-            name: tier.name.clone(),
-            share: share.map_or(0.25, |(_, share)| *share),
+            name: name.map_or_else(|| tier.name.clone(), |name| name(&tier.name)),
+            // A tier with a window has two logs.
+            share: if tier.window.is_some() { share / 2.0 } else { share },
             retention: tier.retention.0,
-            routes: of_tier
+            routes: of_log
                 .map(|route| RouteOptions {
                     sink: route.sink.clone(),
                     when_full: when_full(tier, &route.sink),
@@ -139,10 +150,11 @@ fn open_spool(config: &Config, books: &[routes::Prepared]) -> Result<Arc<Spool>,
                 .collect(),
         });
     }
+    let n_logs = tiers.len().max(1);
     let mut options = spool::Options::new(backend, tiers);
     options.max_bytes = config.spool.max.0;
     // Half the memory budget for what waits between the spool and delivery, over all tiers.
-    let per_tier = config.memory_limit.0 as usize / 4 / config.tiers.len().max(1);
+    let per_tier = config.memory_limit.0 as usize / 4 / n_logs;
     options.tail_bytes = per_tier.clamp(256 << 10, TAIL_BYTES_MAX);
     options.pending_bytes = options.tail_bytes;
     let (spool, report) = Spool::open(options)?;
@@ -163,6 +175,12 @@ fn say_recovery(report: &RecoveryReport) {
 
 /// What the route of `tier` to `sink` does when its share of the spool is used up.
 pub(super) fn when_full(tier: &config::Tier, sink: &str) -> spool::WhenFull {
+    let is_block = |route: &&config::Route| route.when_full == config::tiers::WhenFull::Block;
+    if sink == SINK {
+        // It waits if any sink of its tier does.
+        let block = tier.routes.iter().any(|route| is_block(&route));
+        return if block { spool::WhenFull::Block } else { spool::WhenFull::DropOldest };
+    }
     let route = tier.routes.iter().find(|route| route.sink == sink);
     match route.map(|route| route.when_full) {
         Some(config::tiers::WhenFull::Block) => spool::WhenFull::Block,

@@ -96,9 +96,15 @@ impl Record {
         self.flags & flag == flag
     }
 
-    /// The 56-bit rejection threshold without the rule index.
+    /// The 56-bit rejection threshold without the rule index; 0 while it is undecided.
     #[must_use]
     pub fn sampling_threshold(&self) -> u64 {
+        if self.sampling_rule() == UNDECIDED { 0 } else { self.threshold & THRESHOLD_MASK }
+    }
+
+    /// What the request of an undecided event is known by (56 bits).
+    #[must_use]
+    pub fn undecided_key(&self) -> u64 {
         self.threshold & THRESHOLD_MASK
     }
 
@@ -115,6 +121,10 @@ impl Record {
         (THRESHOLD_ONE - self.sampling_threshold()) as f64 / THRESHOLD_ONE as f64
     }
 }
+
+/// The rule of an event whose window is not over: in the place of its threshold it has its
+/// request's key.
+pub const UNDECIDED: u8 = 3;
 
 /// 2^56: the threshold that would reject everything (OTel probability sampling).
 pub const THRESHOLD_ONE: u64 = 1 << 56;

@@ -24,6 +24,7 @@ use super::process::{Pipeline, Place};
 use super::roles::ids;
 use super::sample::Randomness;
 use super::time;
+use super::window::Keys;
 
 impl Pipeline {
     /// A line that fits lesson `lesson`; its values are in `work.found`. Returns whether it was
@@ -138,7 +139,7 @@ impl Pipeline {
     /// Settles the time and decides by sampling whether the event is kept.
     #[inline]
     fn is_kept(
-        &self,
+        &mut self,
         line: &[u8],
         meaning: &Meaning,
         values: &[(u32, u32)],
@@ -152,7 +153,8 @@ impl Pipeline {
         record.ts_ns = ts_ns;
         record.flags |= flags;
         let sampler = &self.plan.sampler;
-        if !sampler.is_sampled(record.kind()) {
+        let is_sampled = sampler.is_sampled(record.kind());
+        if !is_sampled && self.plan.windows.is_none() {
             return true;
         }
         let fields = LineFields { line, values, meaning, plan: &self.plan, record };
@@ -160,6 +162,14 @@ impl Pipeline {
         let id = |value| token(line, values, value).map(unquoted);
         let position = source.1 + u64::from(record.source_off);
         let ids = (id(meaning.trace_id), id(meaning.request_id));
+        if self.plan.windows.is_some() {
+            let tier = self.plan.tier_of(record.kind());
+            let keys = Keys::of(ids.0, ids.1);
+            if let Some(kept) = self.await_window(record, (tier, is_sampled), keys, keep_rule) {
+                return kept;
+            }
+        }
+        let sampler = &self.plan.sampler;
         let randomness = Randomness::of_event(None, ids.0, ids.1, (source.0, position));
         let decision = sampler.decide(record.kind(), randomness, None, keep_rule);
         record.threshold = decision.packed();

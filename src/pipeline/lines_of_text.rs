@@ -23,6 +23,7 @@ use super::process::{Pipeline, Place};
 use super::sample::Randomness;
 use super::text::{self, TextFields, TextUnderstanding};
 use super::time;
+use super::window::Keys;
 
 impl Pipeline {
     /// A line that is no JSON. `repaired` stands in for its bytes where those were no UTF-8.
@@ -77,20 +78,29 @@ impl Pipeline {
     }
 
     fn is_text_kept(
-        &self,
+        &mut self,
         line: &[u8],
         read: &TextUnderstanding,
         record: &mut Record,
         source: (u64, u64),
     ) -> bool {
         let sampler = &self.plan.sampler;
-        if !sampler.is_sampled(read.kind) {
+        let is_sampled = sampler.is_sampled(read.kind);
+        if !is_sampled && self.plan.windows.is_none() {
             return true;
         }
         let keep_rule = sampler.keep_rule(&TextFields { line, text: read });
         let text = |range: &Option<Range<usize>>| line.get(range.clone()?);
         let position = (source.0, source.1 + u64::from(record.source_off));
         let (trace_id, request_id) = (text(&read.trace_id), text(&read.request_id));
+        if self.plan.windows.is_some() {
+            let tier = self.plan.tier_of(read.kind);
+            let keys = Keys::of(trace_id, request_id);
+            if let Some(kept) = self.await_window(record, (tier, is_sampled), keys, keep_rule) {
+                return kept;
+            }
+        }
+        let sampler = &self.plan.sampler;
         let randomness = Randomness::of_event(None, trace_id, request_id, position);
         let decision = sampler.decide(read.kind, randomness, None, keep_rule);
         record.threshold = decision.packed();

@@ -8,6 +8,7 @@ use crate::protect::policy::Policy;
 use crate::protect::pseudonym::Keyring;
 
 use super::condition::Field;
+use super::fates::Fates;
 use super::rules::Rules;
 use super::sample::Sampler;
 
@@ -18,6 +19,15 @@ pub struct TierPlan {
     pub name: String,
     /// What it does to fields.
     pub policy: Policy,
+}
+
+/// The tiers that decide when a window is over, and what they decide by.
+#[derive(Clone, Debug)]
+pub struct Windows {
+    /// Whether each tier has one.
+    pub tiers: Vec<bool>,
+    /// What is known of requests.
+    pub fates: Arc<Fates>,
 }
 
 /// All of it. Built once per config, never changed.
@@ -33,6 +43,8 @@ pub struct Plan {
     pub tier_of_items: [Option<usize>; Signal::ALL.len()],
     /// Rates per kind and keep rules.
     pub sampler: Sampler,
+    /// Tail sampling, where a tier has a window.
+    pub windows: Option<Windows>,
     /// Key material for pseudonyms, where the config has any.
     pub keyring: Option<Arc<Keyring>>,
     fields: Vec<Field>,
@@ -61,7 +73,25 @@ impl Plan {
             }
         }
         let tier_of_items = [None; Signal::ALL.len()];
-        Arc::new(Self { tiers, tier_of_kind, tier_of_items, rules, sampler, keyring, fields })
+        let windows = None;
+        Arc::new(Self {
+            tiers,
+            tier_of_kind,
+            tier_of_items,
+            rules,
+            sampler,
+            windows,
+            keyring,
+            fields,
+        })
+    }
+
+    /// The same with windows.
+    #[must_use]
+    pub fn with_windows(self: Arc<Self>, windows: Option<Windows>) -> Arc<Self> {
+        let mut plan = Arc::into_inner(self).unwrap_or_else(|| unreachable!("BUG: a shared plan"));
+        plan.windows = windows;
+        Arc::new(plan)
     }
 
     /// The same with tiers for spans and metrics.

@@ -22,6 +22,7 @@ use crate::protect::outputs::{Outputs, Sealed};
 use crate::protect::views::{Form, Scratch, inspect};
 
 use super::facts::{Facts, KeyMemo};
+use super::fates::Note;
 use super::lessons::Lessons;
 use super::meaning::Meaning;
 use super::origins;
@@ -37,6 +38,10 @@ pub struct Pipeline {
     pub(super) work: Work,
     /// A key that began on an earlier line of text.
     pub(super) pem: pem::Block,
+    /// What the batch in work says about its requests, where that is asked.
+    pub(super) notes: Vec<Note>,
+    /// The stream of the batch in work, and the position that its records count from.
+    pub(super) source: (u64, u64),
     /// Received origins, protected.
     pub(super) origins: Vec<origins::Known>,
     /// What was learned from requests.
@@ -95,6 +100,8 @@ impl Pipeline {
             memo: KeyMemo::default(),
             work: Work::default(),
             pem: pem::Block::default(),
+            notes: Vec::new(),
+            source: (0, 0),
             origins: Vec::new(),
             requests: Memo::default(),
             held_to,
@@ -127,7 +134,9 @@ impl Pipeline {
     #[must_use]
     pub fn process(&mut self, chunk: Chunk) -> Vec<Sealed> {
         let position_tier = self.plan.tier_of(crate::event::record::Kind::Application);
+        let observed_ns = chunk.observed_ns;
         let (mut out, lines) = Outputs::of(chunk, self.plan.tiers.len());
+        self.source = out.source();
         match lines {
             Lines::Plain => self.plain_lines(&mut out),
             Lines::Table(lines) => {
@@ -136,6 +145,7 @@ impl Pipeline {
                 }
             }
         }
+        self.tell_fates(observed_ns);
         if out.origin().is_received {
             return self.seal_received(out, position_tier);
         }

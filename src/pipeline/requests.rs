@@ -25,6 +25,7 @@ use crate::protect::outputs::Sealed;
 
 use super::process::Pipeline;
 pub(super) use memo::Memo;
+pub(super) use sampling::with_threshold;
 use search::Search;
 
 /// Items of one request. A request of nothing but empty items would otherwise take more memory for
@@ -60,9 +61,11 @@ impl Pipeline {
     /// [`RequestError`]; nothing of the request is then kept.
     pub fn process_request(&mut self, request: Request) -> Result<Processed, RequestError> {
         let signal = request.signal;
+        let observed_ns = request.observed_ns;
         let tier = self.plan.tier_of_signal(signal).ok_or(RequestError::NoTier(signal))?;
         let mut memo = std::mem::take(&mut self.requests);
         memo.edits.clear();
+        self.source = (request.source_key, request.source_base);
         let mut search = Search::new(self, &mut memo, (signal, tier), request.slab.padded());
         let walked = walk(&request.slab, signal, &mut search).map_err(RequestError::from);
         let processed = walked.and_then(|()| Ok(search.found()?)).and_then(|found| {
@@ -87,6 +90,7 @@ impl Pipeline {
             Ok(Processed { sealed, n_items, n_rejected })
         });
         self.requests = memo;
+        self.tell_fates(observed_ns);
         processed
     }
 

@@ -27,6 +27,10 @@ pub mod rule {
     pub const RATE: u8 = 1;
     /// Upstream's threshold was the higher one.
     pub const UPSTREAM: u8 = 2;
+    /// Not decided yet: its window is not over.
+    pub const UNDECIDED: u8 = crate::event::record::UNDECIDED;
+    /// The rate of its kind, before its window was over: there was no room to wait.
+    pub const EARLY: u8 = 4;
     /// The first keep rule; rule `n` is `KEEP + n`, and those beyond the last number share it.
     pub const KEEP: u8 = 16;
 }

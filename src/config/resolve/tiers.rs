@@ -2,10 +2,11 @@
 
 use crate::diagnostic::{list, offer};
 use crate::event::record::Kind;
-use crate::units::HumanDuration;
+use crate::units::{HumanDuration, Ratio};
 
 use super::super::named::Named;
 use super::super::protect::Protect;
+use super::super::sample::Sample;
 use super::super::sinks::Sink;
 use super::super::tiers::{DEFAULT_TIERS, DefaultTier, RawTier, Signal, WhenFull};
 use super::super::tree::{Step, steps};
@@ -38,6 +39,40 @@ impl Resolver<'_> {
         self.default_tiers(&mut tiers, protect, sinks);
         self.homeless_kinds(&tiers);
         tiers
+    }
+
+    /// The window of each tier: its own, or that of all tiers of which anything is sampled.
+    pub(super) fn windows(&mut self, tiers: &mut [Tier], sample: &Sample) {
+        let shortest = HumanDuration(std::time::Duration::from_millis(100));
+        let longest = HumanDuration::secs(3_600);
+        let check = |resolver: &mut Self, path: &[Step], window: HumanDuration| {
+            if window < shortest || window > longest {
+                let message = format!("{window} is out of range for a window");
+                resolver.at_value(path, message, format!("Write {shortest} to {longest}."));
+            }
+        };
+        if let Some(window) = sample.window {
+            check(self, &steps!["sample", "window"], window);
+        }
+        let rate = &sample.rate;
+        for tier in tiers {
+            let is_sampled = match tier.signal {
+                Signal::Logs => tier.kinds.iter().any(|kind| rate.of(*kind) != Ratio::ONE),
+                Signal::Traces => rate.spans != Ratio::ONE,
+                Signal::Metrics => false,
+            };
+            let path = steps!["tiers", tier.name.as_str(), "sample", "window"];
+            match tier.window {
+                Some(_) if !is_sampled => {
+                    let message = format!("nothing of tier \"{}\" is sampled", tier.name);
+                    let hint = "Set a rate below 100% in \"sample.rate\", or remove the window.";
+                    self.at_key(&path, message, hint);
+                }
+                Some(window) => check(self, &path, window),
+                None if is_sampled => tier.window = sample.window,
+                None => {}
+            }
+        }
     }
 
     /// The kinds of each tier in turn; of two tiers that claim one kind, the first gets it.
@@ -143,7 +178,8 @@ impl Resolver<'_> {
         let on_detect = raw.on_detect.as_ref().unwrap_or(&protect.on_detect);
         let detect =
             detectors.0.iter().map(|detector| (*detector, on_detect.action(*detector))).collect();
-        Tier { name, signal, kinds, retention, routes, features: raw.features, fields, detect }
+        let (window, features) = (raw.sample.window, raw.features);
+        Tier { name, signal, kinds, retention, window, routes, features, fields, detect }
     }
 
     fn routes(

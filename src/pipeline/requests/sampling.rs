@@ -10,6 +10,7 @@ use crate::event::record::{Kind, Level};
 use crate::pipeline::condition::{Field, FieldSource, Found};
 use crate::pipeline::roles::Role;
 use crate::pipeline::sample::{Decision, Randomness, Threshold};
+use crate::pipeline::window::Keys;
 
 use super::attributes::push_token;
 use super::search::{Item, Search};
@@ -21,7 +22,7 @@ impl Search<'_> {
     /// Decides about the span in work; a kept one gets its threshold.
     pub(super) fn is_kept(&mut self, item: &mut Item) -> bool {
         let plan = std::sync::Arc::clone(&self.pipeline.plan);
-        if !plan.sampler.samples_spans() {
+        if !plan.sampler.samples_spans() && plan.windows.is_none() {
             return true;
         }
         let state = item.trace_state.map(|state| state.of(self.bytes)).unwrap_or_default();
@@ -29,6 +30,15 @@ impl Search<'_> {
             .or_else(|| self.trace_randomness(item))
             .unwrap_or(Randomness::new(0));
         let keep_rule = plan.sampler.keep_rule(&SpanFields::of(item, self.bytes));
+        if plan.windows.is_some() {
+            let keys = self.keys(item);
+            let tier = (self.tier, plan.sampler.samples_spans());
+            let kept = self.pipeline.await_window(&mut item.record, tier, keys, keep_rule);
+            // One that met a rule is decided here, and says so like those that follow it.
+            if let Some(kept) = kept.filter(|_| keep_rule.is_none() || !tier.1) {
+                return kept;
+            }
+        }
         let incoming = Threshold::of_tracestate(state);
         let decision = plan.sampler.decide_span(randomness, incoming, keep_rule);
         item.record.threshold = decision.packed();
@@ -36,6 +46,14 @@ impl Search<'_> {
             self.write_threshold(item, state, &decision);
         }
         decision.keep
+    }
+
+    fn keys(&self, item: &Item) -> Keys {
+        let at = item.field.start + item.record.request_id_off as usize;
+        let len = usize::from(item.record.request_id_len);
+        let request_id = self.bytes.get(at..at + len).filter(|_| len > 0);
+        let trace = self.trace_randomness(item).map(Randomness::bits);
+        Keys { trace, ..Keys::of(None, request_id) }
     }
 
     fn trace_randomness(&self, item: &Item) -> Option<Randomness> {
@@ -63,7 +81,7 @@ impl Search<'_> {
 
 /// `state` with `th` in its `ot` entry, which becomes the first: a vendor's changed entry comes
 /// first (W3C trace context).
-fn with_threshold(state: &[u8], th: Option<Threshold>) -> Vec<u8> {
+pub(in crate::pipeline) fn with_threshold(state: &[u8], th: Option<Threshold>) -> Vec<u8> {
     let entries = || state.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     let ours = entries().find_map(|entry| entry.strip_prefix(b"ot="));
     let pairs = ours.unwrap_or_default().split(|byte| *byte == b';');
