@@ -131,6 +131,12 @@ pub struct Overrides {
 pub const DATA_DIR: &str = "./sidewake-data";
 
 impl Config {
+    /// The sink that is called `name`.
+    #[must_use]
+    pub fn sink(&self, name: &str) -> Option<&sinks::Sink> {
+        self.sinks.iter().find(|(sink, _)| sink == name).map(|(_, sink)| sink)
+    }
+
     /// The config for `command` when there is no file: every tier goes to the embedded store.
     ///
     /// # Errors

@@ -63,6 +63,7 @@ mod open;
 mod options;
 mod pack;
 mod peek;
+mod place;
 mod positions;
 mod quarantine;
 mod reader;

@@ -1,4 +1,5 @@
-//! Floor 0: sizes, durations and ratios as people write them (`64MiB`, `30 days`, `10%`).
+//! Floor 0: sizes, durations and ratios as people write them (`64MiB`, `30 days`, `10%`), and
+//! moments as they read them.
 //!
 //! Owns their grammar, their errors and how they are printed; each is read by `FromStr` and, in the
 //! config, through serde. Deliberately lenient in spelling (case, a space before the unit, long and
@@ -6,10 +7,12 @@
 //! refused with the two ways spelled out.
 
 mod duration;
+mod instant;
 mod ratio;
 mod size;
 
 pub use duration::HumanDuration;
+pub use instant::{ns_to_the_second, to_the_second};
 pub use ratio::Ratio;
 pub use size::ByteSize;
 

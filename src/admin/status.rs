@@ -3,14 +3,13 @@
 use std::time::SystemTime;
 
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::metrics::lag_seconds;
 use super::panel::{Panel, RoutePanel, SourcePanel};
 use super::process;
 use crate::deliver::status::{Outage, State};
 use crate::telemetry::DropReason;
+use crate::units::to_the_second;
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -106,7 +105,7 @@ pub(super) fn render(panel: &Panel, now: SystemTime) -> String {
         ready: obstacles.is_empty(),
         obstacles,
         resident_bytes: process::resident_bytes(),
-        config_reload: reload.map(|last| Reload { at: time_of(last.at), error: last.error }),
+        config_reload: reload.map(|last| Reload { at: to_the_second(last.at), error: last.error }),
         routes: routes.iter().map(|route| route_of(route, now)).collect(),
         sources: sources.iter().map(source_of).collect(),
     };
@@ -135,13 +134,13 @@ fn route_of(route: &RoutePanel, now: SystemTime) -> Route<'_> {
         },
         retrying: shown.outage.map(|Outage { n_failures, since, next }| Retrying {
             attempts: n_failures,
-            since: time_of(since),
-            next: time_of(next),
+            since: to_the_second(since),
+            next: to_the_second(next),
         }),
-        last_delivered_at: shown.last_delivered_at.map(time_of),
+        last_delivered_at: shown.last_delivered_at.map(to_the_second),
         last_error: shown
             .last_error
-            .map(|error| Failure { text: error.text, at: time_of(error.at) }),
+            .map(|error| Failure { text: error.text, at: to_the_second(error.at) }),
         events: Events {
             r#in: counters.events_in.get(),
             delivered: counters.delivered.get(),
@@ -164,11 +163,4 @@ fn source_of(source: &SourcePanel) -> Source<'_> {
         errors: counters.errors.get(),
         lag_bytes: counters.lag_bytes.get(),
     }
-}
-
-fn time_of(time: SystemTime) -> String {
-    let time = OffsetDateTime::from(time);
-    // Whole seconds are enough for a person.
-    let time = time.replace_nanosecond(0).unwrap_or(time);
-    time.format(&Rfc3339).unwrap_or_default()
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use crate::deliver::DeadLetters;
 use crate::deliver::dead_letters::{N_REFUSED, REASON, Reader, SINK, TIER};
 use crate::event::batch::Event;
 use crate::event::otlp::json::item_objects;
@@ -26,22 +27,14 @@ pub(super) fn dead_letters(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<u8> {
-    let folder = root.join("dead-letters");
-    let mut routes: Vec<_> = match std::fs::read_dir(&folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        entries => {
-            entries?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?
-        }
-    };
-    routes.sort();
     let mut n_events = 0;
-    for route in &routes {
+    for route in &DeadLetters::folders(root)? {
         n_events += print(route, out)?;
     }
     if n_events > 0 {
         return Ok(EXIT_OK);
     }
-    writeln!(err, "error: there are no dead letters in {}", folder.display())?;
+    writeln!(err, "error: there are no dead letters in {}", DeadLetters::root(root).display())?;
     writeln!(err, "hint: Name the folder that the config has under spool.path")?;
     Ok(EXIT_FAILED)
 }

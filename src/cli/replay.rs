@@ -27,7 +27,7 @@ pub(super) fn replay(
         }
     };
     let has_tier = |wanted: &String| config.tiers.iter().any(|tier| tier.name == *wanted);
-    let has_sink = |wanted: &String| config.sinks.iter().any(|(name, _)| name == wanted);
+    let has_sink = |wanted: &String| config.sink(wanted).is_some();
     if !args.tier.as_ref().is_none_or(has_tier) || !args.sink.as_ref().is_none_or(has_sink) {
         writeln!(err, "error: {} has no such tier or sink", args.config.display())?;
         writeln!(err, "hint: sidewake spool ls lists the routes that have letters")?;

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::config::env::Env;
+use crate::deliver::DeadLetters;
 use crate::deliver::dead_letters::Reader;
 use crate::diagnostic::Style;
 use crate::spool::{SegmentFile, TierFiles, inspect};
 use crate::units::HumanDuration;
+use crate::units::ns_to_the_second;
 
 use super::dead_letters::dead_letters;
 use super::replay::replay;
@@ -131,16 +131,14 @@ fn look(args: &Look, (out, err): (&mut dyn Write, &mut dyn Write), say: Say) -> 
 
 /// Each route's dead letters, in events.
 fn letters(spool: &Path) -> io::Result<Vec<(String, usize)>> {
-    let Ok(routes) = std::fs::read_dir(spool.join("dead-letters")) else { return Ok(Vec::new()) };
     let mut found = Vec::new();
-    for route in routes {
-        let route = route?;
-        let read = Reader::open(&route.path())?.flatten();
+    for route in DeadLetters::folders(spool)? {
+        let read = Reader::open(&route)?.flatten();
         let n_events = read.map(|letter| letter.len()).sum();
-        found.push((route.file_name().to_string_lossy().into_owned(), n_events));
+        let name = route.file_name().unwrap_or_default();
+        found.push((name.to_string_lossy().into_owned(), n_events));
     }
     found.retain(|(_, n_events)| *n_events > 0);
-    found.sort();
     Ok(found)
 }
 
@@ -213,8 +211,8 @@ fn as_json(tiers: &[TierFiles], letters: &[(String, usize)]) -> Value {
             "bytes": segment.bytes,
             "packed": segment.is_packed,
             "events": segment.n_events,
-            "oldest": segment.span_ns.map(|(oldest, _)| time_of(oldest)),
-            "newest": segment.span_ns.map(|(_, newest)| time_of(newest)),
+            "oldest": segment.span_ns.map(|(oldest, _)| ns_to_the_second(oldest)),
+            "newest": segment.span_ns.map(|(_, newest)| ns_to_the_second(newest)),
             "unsynced_bytes": segment.torn_bytes,
             "damage": damage.collect::<Vec<Value>>(),
         })
@@ -246,15 +244,11 @@ fn span(segments: &[SegmentFile]) -> String {
     let oldest = spans().map(|(oldest, _)| oldest).min();
     let newest = spans().map(|(_, newest)| newest).max();
     match oldest.zip(newest) {
-        Some((oldest, newest)) => format!(", {} to {}", time_of(oldest), time_of(newest)),
+        Some((oldest, newest)) => {
+            format!(", {} to {}", ns_to_the_second(oldest), ns_to_the_second(newest))
+        }
         None => String::new(),
     }
-}
-
-fn time_of(ns: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ns)).ok();
-    let time = time.and_then(|time| time.replace_nanosecond(0).ok());
-    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| format!("{ns} ns"))
 }
 
 /// A number of bytes to one decimal.

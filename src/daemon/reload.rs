@@ -110,7 +110,7 @@ fn routes_of(config: &Config, is_wanted: impl Fn(usize, &str) -> bool) -> Vec<(u
 /// Whether `other` has the route of `config` too, and nothing differs that its sink is made of.
 fn is_same_route(config: &Config, other: &Config, tier: usize, sink: &str) -> bool {
     let has_it = other.tiers[tier].routes.iter().any(|route| route.sink == sink);
-    let (here, there) = (find(&config.sinks, sink), find(&other.sinks, sink));
+    let (here, there) = (config.sink(sink), other.sink(sink));
     // The store writes the names of the rules that kept an event.
     let names_rules = matches!(here, Some(sinks::Sink::Files(_)));
     has_it && here == there && (!names_rules || config.sample.keep == other.sample.keep)

@@ -79,10 +79,7 @@ pub fn replay(config: &Config, options: &ReplayOptions) -> Result<Vec<Replayed>,
 
 /// Files are named by places in the spool, which letters have none of.
 fn writes_files(config: &Config, sink: &str) -> bool {
-    let is_it = |(name, of): &&(String, config::sinks::Sink)| {
-        name == sink && matches!(of, config::sinks::Sink::Files(_))
-    };
-    config.sinks.iter().any(|named| is_it(&named))
+    matches!(config.sink(sink), Some(config::sinks::Sink::Files(_)))
 }
 
 async fn send(

@@ -124,8 +124,7 @@ pub(super) fn connect(
     budget: &Budget,
 ) -> Result<Route, DaemonError> {
     let tier = &config.tiers[prepared.tier_index];
-    let named = config.sinks.iter().find(|(name, _)| *name == prepared.sink);
-    let Some((_, sink_config)) = named else {
+    let Some(sink_config) = config.sink(&prepared.sink) else {
         unreachable!("BUG: the config named a sink that it does not define")
     };
     let mut transport_options = TransportOptions {

@@ -125,6 +125,21 @@ impl DeadLetters {
         spool.join("dead-letters")
     }
 
+    /// The folders of all routes that have letters, in the order of their names.
+    ///
+    /// # Errors
+    /// The folder cannot be listed; none is no error.
+    pub fn folders(spool: &Path) -> io::Result<Vec<PathBuf>> {
+        let listed = match std::fs::read_dir(Self::root(spool)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            listed => listed?,
+        };
+        let mut folders: Vec<_> =
+            listed.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        folders.sort();
+        Ok(folders)
+    }
+
     /// Where the letters are kept.
     #[must_use]
     pub fn path(&self) -> Option<PathBuf> {

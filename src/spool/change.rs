@@ -9,7 +9,6 @@
 //! for is dropped and counted. Where it stood is kept: should the sink come back while its events
 //! are still there, it goes on from there.
 
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -17,11 +16,10 @@ use crate::telemetry::DropReason;
 
 use super::Spool;
 use super::error::SpoolError;
-use super::open::{retention_ns, walk};
-use super::options::{NAME_BYTES_MAX, ROUTES_MAX, RouteOptions, TierId, WhenFull};
+use super::open::retention_ns;
+use super::options::{RouteOptions, TierId, WhenFull, check_route};
+use super::place;
 use super::route::{Route, signed};
-use super::segment::Segment;
-use super::tier::{State, Tier};
 
 impl Spool {
     /// Adds a route to `tier`. It begins where its sink stood when it last had one, else with the
@@ -34,21 +32,15 @@ impl Spool {
         let tier = self.tiers.get(usize::from(tier.0)).ok_or(SpoolError::NoTier(tier.0))?;
         let stored = {
             let state = tier.lock();
-            let refused = state.routes.len() >= ROUTES_MAX
-                || options.sink.is_empty()
-                || options.sink.len() > NAME_BYTES_MAX
-                || state.route_of(&options.sink).is_some();
-            if refused {
-                let why =
-                    format!("tier {} cannot take another route to {}", tier.name, options.sink);
-                return Err(SpoolError::Options(why));
-            }
+            let others = state.routes.iter().map(|route| &*route.sink);
+            check_route(&tier.name, &options.sink, others)?;
             let known = state.absent.iter().find(|(sink, _)| *sink == options.sink);
             known.map_or(0, |(_, position)| *position)
         };
-        let walked = walked(tier, stored);
+        let at = place::segment_at(&tier.lock().segments, stored).map(|(_, segment)| *segment);
+        let walked = at.and_then(|at| place::walk(&*tier.disk, &tier.dir, &at, stored));
         let mut state = tier.lock();
-        let (position, unread) = place(&state, stored, walked);
+        let (position, unread) = place::place(&state.segments, stored, walked, state.durable);
         state.absent.retain(|(sink, _)| *sink != options.sink);
         options.counters.events_in.add(state.n_undecided);
         options.counters.spooled.add(signed(state.n_undecided));
@@ -100,34 +92,5 @@ impl Spool {
             tier.retention_ns.store(retention_ns(retention), Ordering::Relaxed);
             self.signal.nudge();
         }
-    }
-}
-
-/// Reads the segment that holds `stored` up to it: the segment's base, the frame's beginning that
-/// was reached, and the events before it.
-fn walked(tier: &Tier, stored: u64) -> Option<(u64, u64, u64)> {
-    let segment: Segment = {
-        let state = tier.lock();
-        let (_, segment) = state.segment_at(stored)?;
-        *segment
-    };
-    if stored <= segment.base {
-        return None;
-    }
-    let dir: &Path = &tier.dir;
-    let (position, passed) = walk(&*tier.disk, dir, &segment, stored);
-    Some((segment.base, position, passed))
-}
-
-/// Where a route goes on whose sink stood at `stored`, and the durable events from there on.
-fn place(state: &State, stored: u64, walked: Option<(u64, u64, u64)>) -> (u64, u64) {
-    let Some((index, segment)) = state.segment_at(stored) else { return (state.durable, 0) };
-    let behind = state.events_behind(index);
-    match walked {
-        Some((base, position, passed)) if base == segment.base => {
-            (position, segment.n_events.saturating_sub(passed) + behind)
-        }
-        // Not looked into, or gone meanwhile: all of the next one.
-        _ => (segment.base, segment.n_events + behind),
     }
 }

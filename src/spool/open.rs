@@ -10,10 +10,9 @@ use super::cursor_file::{CursorFile, Positions};
 use super::disk::Disk;
 use super::log::Log;
 use super::options::{Options, RouteOptions, TierOptions};
-use super::reader::FrameReader;
+use super::place;
 use super::recovery::{Known, Recovered, TierReport, recover};
 use super::route::Route;
-use super::segment::Segment;
 use super::tail::Tail;
 use super::tier::{State, Tier};
 use super::{RecoveryReport, SpoolError};
@@ -70,7 +69,10 @@ fn open_tier(
     for route in tier.routes {
         let known = positions.absent.iter().position(|(sink, _)| *sink == route.sink);
         let stored = known.map_or(0, |index| positions.absent.swap_remove(index).1);
-        let (position, unread) = place(&**disk, &dir, &recovered, stored, end);
+        let segments = &recovered.segments;
+        let at = place::segment_at(segments, stored);
+        let walked = at.and_then(|(_, segment)| place::walk(&**disk, &dir, segment, stored));
+        let (position, unread) = place::place(segments, stored, walked, end);
         let lost = recovered.report.quarantined.iter().filter(|bad| bad.from >= stored);
         let lost: u64 = lost.map(|bad| bad.n_events).sum();
         route.counters.events_in.add(lost);
@@ -140,39 +142,6 @@ fn state(
         ended: false,
         // The first turn writes down which sinks there are.
         moved: true,
-    }
-}
-
-/// Where a cursor that stood at `stored` goes on, at a frame's beginning, and the events from
-/// there.
-fn place(disk: &dyn Disk, dir: &Path, recovered: &Recovered, stored: u64, end: u64) -> (u64, u64) {
-    let segments = &recovered.segments;
-    let index = segments.partition_point(|segment| segment.end <= stored);
-    let Some(segment) = segments.get(index) else { return (end, 0) };
-    let behind: u64 = segments.iter().skip(index + 1).map(|segment| segment.n_events).sum();
-    if stored <= segment.base {
-        return (segment.base, segment.n_events + behind);
-    }
-    let (position, passed) = walk(disk, dir, segment, stored);
-    (position, segment.n_events.saturating_sub(passed) + behind)
-}
-
-pub(super) fn walk(disk: &dyn Disk, dir: &Path, segment: &Segment, position: u64) -> (u64, u64) {
-    // Where damage is met the cursor begins with the segment: its first read reports it, and what
-    // is counted here from a damaged head would never be put right.
-    let at_base = (segment.base, 0);
-    let Ok(mut reader) = FrameReader::open(disk, dir, segment) else { return at_base };
-    let mut passed = 0;
-    loop {
-        let reached = reader.position();
-        match reader.next(segment.end) {
-            Ok(Some((frame, _))) if frame.to > position => return (reached, passed),
-            Ok(Some((frame, bytes))) if frame.is_sound_alone(bytes) => {
-                passed += u64::from(frame.header.n_records);
-            }
-            Ok(None) => return (reached, passed),
-            _ => return at_base,
-        }
     }
 }
 

@@ -140,24 +140,30 @@ impl Options {
                     tier.name
                 ));
             }
-            check_routes(tier)?;
+            for (index, route) in tier.routes.iter().enumerate() {
+                let others = tier.routes[..index].iter().map(|other| &*other.sink);
+                check_route(&tier.name, &route.sink, others)?;
+            }
         }
         Ok(())
     }
 }
 
-fn check_routes(tier: &TierOptions) -> Result<(), SpoolError> {
-    let refuse = |why: String| Err(SpoolError::Options(format!("tier \"{}\": {why}", tier.name)));
-    if tier.routes.len() > ROUTES_MAX {
+/// Refuses a route of `tier` to `sink` that cannot work beside those to `others`.
+pub(super) fn check_route<'a>(
+    tier: &str,
+    sink: &str,
+    mut others: impl ExactSizeIterator<Item = &'a str>,
+) -> Result<(), SpoolError> {
+    let refuse = |why: String| Err(SpoolError::Options(format!("tier \"{tier}\": {why}")));
+    if others.len() >= ROUTES_MAX {
         return refuse(format!("more than {ROUTES_MAX} sinks"));
     }
-    for (index, route) in tier.routes.iter().enumerate() {
-        if route.sink.is_empty() || route.sink.len() > NAME_BYTES_MAX {
-            return refuse(format!("a sink's name has 1 to {NAME_BYTES_MAX} bytes"));
-        }
-        if tier.routes[..index].iter().any(|other| other.sink == route.sink) {
-            return refuse(format!("sink \"{}\" is there twice", route.sink));
-        }
+    if sink.is_empty() || sink.len() > NAME_BYTES_MAX {
+        return refuse(format!("a sink's name has 1 to {NAME_BYTES_MAX} bytes"));
+    }
+    if others.any(|other| other == sink) {
+        return refuse(format!("sink \"{sink}\" is there twice"));
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use super::disk::Disk;
 use super::error::SpoolError;
 use super::mark::SourceEnd;
 use super::options::WhenFull;
+use super::place;
 use super::reader::Stored;
 use super::route::{Route, signed};
 use super::segment::Segment;
@@ -131,13 +132,12 @@ impl State {
 
     /// The segment that holds `position`, or the next one behind it.
     pub(super) fn segment_at(&self, position: u64) -> Option<(usize, &Segment)> {
-        let index = self.segments.partition_point(|segment| segment.end <= position);
-        Some((index, self.segments.get(index)?))
+        place::segment_at(&self.segments, position)
     }
 
     /// Events in the segments behind the one with number `index`.
     pub(super) fn events_behind(&self, index: usize) -> u64 {
-        self.segments.iter().skip(index + 1).map(|segment| segment.n_events).sum()
+        place::events_behind(&self.segments, index)
     }
 
     /// Number of the route to `sink`.
