@@ -443,7 +443,9 @@ impl Log {
     /// Removes the file of a segment that is no longer in the log. One that cannot be removed holds
     /// up those behind it, so that what is left on disk has no hole.
     pub(super) fn remove(&mut self, segment: &Segment, now: Instant) {
-        // That nobody needs it any more is known first: else it would be missed at the next start.
+        // That nobody needs it any more is written first, or it would be missed at the next start;
+        // also where nothing was acknowledged, but a cursor passed what holds no events.
+        self.tier.lock().moved = true;
         positions::write(&self.tier, now);
         self.doomed.push_back(segment.path(&self.tier.dir));
         self.remove_doomed(now);
