@@ -4,9 +4,9 @@
 //! What a SIGKILL repeats is what was acknowledged and not handed to `write(2)`, so nothing lies
 //! between the two: who acknowledges writes, some ten microseconds into the page cache. When the
 //! writer's thread did this in its turns, each sync kept it from it, and of 1,000 kills in a storm
-//! 161 repeated what had been answered; a thread that an acknowledgement wakes comes too late on a
-//! busy machine (75); so it is 31, each of them within the instant that an answer takes from the
-//! socket to here, in a build without optimisation.
+//! 73 repeated what had been answered; a thread that an acknowledgement wakes comes too late on a
+//! busy machine (46); so it is 7, most of them within the half millisecond that an answer takes
+//! from the socket to here in a build without optimisation.
 //!
 //! That thread is there all the same, for a disk that refuses or was slow a second ago: the one who
 //! acknowledges runs all of delivery and the admin server, and must not wait where the disk does.

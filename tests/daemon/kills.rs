@@ -133,6 +133,8 @@ struct Repeats {
 }
 
 impl Repeats {
+    /// A daemon that starts needs longer than this to its first connection.
+    const START: Duration = Duration::from_millis(5);
     /// Longer than it takes to write down an answer, on any machine.
     const SOON: Duration = Duration::from_secs(2);
 
@@ -142,8 +144,8 @@ impl Repeats {
         for answer in came_again {
             let is_lost = |at: &Instant| {
                 let index = kills.partition_point(|kill| kill < at);
-                // Whose connection it was had been killed before.
-                index > 0 && answer.connected_at < kills[index - 1]
+                // Whose connection it was had been killed before it was taken, or answered.
+                index > 0 && answer.connected_at < kills[index - 1] + Self::START
             };
             let Some(at) = answer.written_at().filter(|at| !is_lost(at)) else {
                 repeats.unanswered += 1;
