@@ -3,8 +3,8 @@
 //!
 //! An undecided event carries the rule [`UNDECIDED`] and its request's [`Key`] where a decided one
 //! has its threshold; one that met a keep rule is decided at once. [`decide`] then gives every
-//! event of a batch its fate: kept by a rule that any signal of its request met, else by the rate of
-//! its kind and the bits that all signals of the request share.
+//! event of a batch its fate: kept by a rule that any signal of its request met, else by the rate
+//! of its kind and the bits that all signals of the request share.
 //!
 //! # Why
 //! The bits of the keep rules are taken while values are still in clear; what waits in the spool is
