@@ -320,8 +320,10 @@ mod tests {
     fn probability_of_a_threshold() {
         let mut record = Record::new(0, 1);
         assert_eq!(record.probability(), 1.0);
-        record.threshold = (3 << 56) | (0xc << 52);
+        record.threshold = (2 << 56) | (0xc << 52);
         assert_eq!(record.probability(), 0.25);
-        assert_eq!(record.sampling_rule(), 3);
+        assert_eq!(record.sampling_rule(), 2);
+        record.threshold = u64::from(UNDECIDED) << 56 | 77;
+        assert_eq!((record.probability(), record.undecided_key()), (1.0, 77));
     }
 }
