@@ -2,6 +2,7 @@
 //! characters and those that turn the writing direction are shown as escapes.
 
 mod page;
+mod trace;
 
 pub use page::page;
 

@@ -314,3 +314,46 @@ fn a_full_spool_sends_clients_away_for_a_while() {
     metrics.assert_balanced();
     daemon.stop();
 }
+
+/// What came by OTLP is found by the request's id and by the trace's, spans and all.
+#[test]
+fn show_follows_a_request_into_its_trace() {
+    let (receiver, port) = (Receiver::start(), free_port());
+    let config = format!(
+        "service: {{ name: fraud-detector }}\n\
+         sources: {{ otlp: {{ type: otlp, grpc: \"127.0.0.1:{port}\", http: off }} }}\n"
+    );
+    let mut place = Place::with(&config);
+    let mut daemon = place.daemon(&[]);
+    let client = OtlpClient::new(&format!("http://127.0.0.1:{port}"), Protocol::Grpc);
+    ready(&receiver, &client);
+    let mut spans = [span(0, "nobody"), span(1, "nobody")];
+    for span in &mut spans {
+        span.trace_id = 77u128.to_be_bytes().to_vec();
+        span.attributes.clear();
+    }
+    spans[0].parent_span_id.clear();
+    spans[1].parent_span_id.clone_from(&spans[0].span_id);
+    let stored = Outcome::Stored { n_rejected: 0 };
+    assert_eq!(receiver.send(&client, &request(spans.to_vec())), stored);
+    let scope_logs = ScopeLogs { log_records: log_records(), ..ScopeLogs::default() };
+    let logs = ResourceLogs { scope_logs: vec![scope_logs], ..ResourceLogs::default() };
+    let logs = ExportLogsServiceRequest { resource_logs: vec![logs] }.encode_to_vec();
+    assert_eq!(receiver.runtime.block_on(client.logs(logs)), stored);
+    daemon.stop();
+    let trace = format!("{:032x}", 77);
+    for id in ["r-7", &trace] {
+        let found = place.show(id);
+        let found = found["found"].as_array().expect("a list");
+        let row = found.iter().find(|one| one["kind"] == "prediction_only").expect("a row");
+        assert_eq!(row["fields"]["prediction"], 0.5, "{row}");
+        assert_eq!(row["fields"]["confidence"], 0.9, "{row}");
+        assert_eq!(row["fields"]["trace_id"], trace, "{row}");
+        assert_eq!(found.iter().filter(|one| one["kind"] == "span").count(), 2, "{id}");
+    }
+    let (_, page, _) = place.output(&["show", "r-7"]);
+    assert!(page.contains(&format!("trace {trace} (2 spans)")), "{page}");
+    let tree = "  +0.000 ms   250.000 ms  predict  failed\n  \
+                +0.000 ms   250.000 ms    predict  failed\n";
+    assert!(page.contains(tree), "{page}");
+}

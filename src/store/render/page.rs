@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use super::printable;
+use super::{printable, trace};
 use crate::sinks::files::json;
 use crate::sinks::files::row::UNNAMED_SERVICE;
 use crate::store::Found;
@@ -37,7 +37,9 @@ pub fn page(id: &str, found: &[Found]) -> String {
         request(&mut out, row, are_shown);
         features = row.field("features").or(features);
     }
-    let lines: Vec<&Found> = found.iter().filter(|event| !is_row(event)).collect();
+    let (spans, lines): (Vec<&Found>, Vec<&Found>) =
+        found.iter().filter(|event| !is_row(event)).partition(|event| trace::is_span(event));
+    trace::push_traces(&spans, &mut out);
     if !lines.is_empty() {
         let plural = if lines.len() == 1 { "" } else { "s" };
         line(&mut out, &format!("log ({} line{plural})", lines.len()));

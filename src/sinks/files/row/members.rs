@@ -10,6 +10,10 @@ use crate::sinks::files::json;
 /// Levels below the outermost object that are looked into (`captureData.endpointInput.data`).
 const DEPTH_MAX: usize = 3;
 
+/// Members of OpenTelemetry's log lines that hold what the application said: what is in them means
+/// what it would mean outside of them.
+const OTEL_WRAPPERS: [&str; 2] = ["body", "attributes"];
+
 /// One member.
 #[derive(Debug)]
 pub(super) struct Member<'a> {
@@ -51,6 +55,8 @@ impl<'a> Members<'a> {
                 && depth < DEPTH_MAX
             {
                 below.push((self.0.len(), prefix.clone()));
+            } else if depth == 0 && OTEL_WRAPPERS.contains(&&*key) && value.starts_with('{') {
+                below.push((self.0.len(), String::new()));
             }
             let alias = slot.alias;
             self.0.push(Member { key, value, alias, parent, n_children: 0, taken: false });
