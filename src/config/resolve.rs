@@ -45,7 +45,7 @@ impl Resolver<'_> {
         let mut tiers = self.tiers(raw.tiers, &raw.protect, &sinks);
         self.windows(&mut tiers, &raw.sample);
         self.formats(&sinks, &tiers);
-        let spool = self.spool(raw.spool, &tiers, &data_dir);
+        let spool = self.spool(raw.spool, &tiers, &sources, &data_dir);
         Config {
             service: self.service(raw.service),
             sources,

@@ -12,6 +12,7 @@ use crate::units::{ByteSize, HumanDuration};
 use super::de::wrong;
 use super::named::Named;
 use super::registry::registry;
+use super::tiers::Signal;
 
 pub use otlp::{ListenAddress, Otlp, ServerTls};
 
@@ -42,6 +43,17 @@ impl Source {
             Source::File(source) => &source.attributes,
             Source::Fifo(source) => &source.attributes,
             Source::Otlp(source) => &source.attributes,
+        }
+    }
+
+    /// Whether `signal` can come from the source.
+    #[must_use]
+    pub fn feeds(&self, signal: Signal) -> bool {
+        match self {
+            Source::Exec(_) | Source::Stdin(_) | Source::File(_) | Source::Fifo(_) => {
+                signal == Signal::Logs
+            }
+            Source::Otlp(_) => true,
         }
     }
 

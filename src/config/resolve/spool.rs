@@ -7,7 +7,9 @@ use crate::units::{ByteSize, Ratio};
 
 use super::super::Tier;
 use super::super::named::Named;
+use super::super::sources::Source;
 use super::super::spool::{RawSpool, Spool};
+use super::super::tiers::Signal;
 use super::super::tree::{Step, steps};
 use super::Resolver;
 
@@ -22,8 +24,11 @@ impl Resolver<'_> {
         &mut self,
         raw: Option<RawSpool>,
         tiers: &[Tier],
+        sources: &[(String, Source)],
         data_dir: &Path,
     ) -> Spool {
+        let feeds = |tier: &Tier| sources.iter().any(|(_, source)| source.feeds(tier.signal));
+        let fed: Vec<bool> = tiers.iter().map(|tier| feeds(tier) && !is_kindless(tier)).collect();
         let default_path = data_dir.join("spool");
         let (path, max, least, shares) = match raw.unwrap_or(RawSpool::Disk(Default::default())) {
             RawSpool::Disk(disk) => {
@@ -47,12 +52,17 @@ impl Resolver<'_> {
                 self.unknown_tier(&steps!["spool", "shares", tier.as_str()], tier, tiers);
             }
         }
-        Spool { path, max, shares: self.shares(&shares, tiers) }
+        Spool { path, max, shares: self.shares(&shares, tiers, &fed) }
     }
 
-    /// Tiers without a share of their own divide what the others leave; of it, a tier that no kind
-    /// of log belongs to gets [`UNFED_SHARE`] only.
-    fn shares(&mut self, written: &Named<Ratio>, tiers: &[Tier]) -> Vec<(String, f64)> {
+    /// Tiers without a share of their own divide what the others leave; of it, a tier that no source
+    /// feeds gets [`UNFED_SHARE`] only.
+    fn shares(
+        &mut self,
+        written: &Named<Ratio>,
+        tiers: &[Tier],
+        fed: &[bool],
+    ) -> Vec<(String, f64)> {
         let sum: f64 = written.iter().map(|(_, share)| share.get()).sum();
         let others = tiers.iter().filter(|tier| written.get(&tier.name).is_none()).count();
         let path = steps!["spool", "shares"];
@@ -71,16 +81,18 @@ impl Resolver<'_> {
             let message = format!("tier \"{tier}\" would have no room in the spool");
             self.at_value(&path, message, "Write a share above 0%, or remove the line.");
         }
-        let is_unfed = |tier: &Tier| tier.kinds.is_empty();
-        let has_none = |tier: &&Tier| written.get(&tier.name).is_none();
-        let n_unfed = tiers.iter().filter(has_none).filter(|tier| is_unfed(tier)).count();
+        let tiers = || tiers.iter().zip(fed);
+        let has_none = |tier: &Tier| written.get(&tier.name).is_none();
+        let n_unfed = tiers().filter(|(tier, is_fed)| has_none(tier) && !**is_fed).count();
         let n_fed = others - n_unfed;
         let even = (1.0 - sum) / others.max(1) as f64;
         let unfed = if n_fed > 0 { even.min(UNFED_SHARE) } else { even };
-        let fed = (1.0 - sum - unfed * n_unfed as f64) / n_fed.max(1) as f64;
-        let of = |tier: &Tier| if is_unfed(tier) { unfed } else { fed };
-        let share = |tier: &Tier| written.get(&tier.name).map_or(of(tier), |share| share.get());
-        tiers.iter().map(|tier| (tier.name.clone(), share(tier))).collect()
+        let even_of_fed = (1.0 - sum - unfed * n_unfed as f64) / n_fed.max(1) as f64;
+        let of = |is_fed: bool| if is_fed { even_of_fed } else { unfed };
+        let share = |tier: &Tier, is_fed: bool| {
+            written.get(&tier.name).map_or(of(is_fed), |share| share.get())
+        };
+        tiers().map(|(tier, is_fed)| (tier.name.clone(), share(tier, *is_fed))).collect()
     }
 
     /// A name that should be a tier's.
@@ -92,4 +104,9 @@ impl Resolver<'_> {
             self.at_key(path, format!("tier \"{name}\" is not defined"), hint);
         }
     }
+}
+
+/// A tier of logs that no kind goes to.
+fn is_kindless(tier: &Tier) -> bool {
+    tier.signal == Signal::Logs && tier.kinds.is_empty()
 }
