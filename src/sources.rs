@@ -31,6 +31,7 @@ mod framed;
 pub mod jaeger;
 mod join;
 mod lines;
+mod net;
 pub mod otlp;
 pub mod pipe;
 pub mod stdin;

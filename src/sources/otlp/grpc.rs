@@ -15,11 +15,12 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::body::{BodyError, FRAME_HEAD, Packing, receive, unpack};
-use super::outcome::{Outcome, response, retry_info, status};
-use super::reply::Reply;
+use super::message::{response, retry_info, status};
 use super::serve::Server;
 use crate::event::signal::Signal;
+use crate::sources::net::body::{BodyError, FRAME_HEAD, Packing, receive, unpack};
+use crate::sources::net::outcome::Outcome;
+use crate::sources::net::reply::Reply;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -94,9 +95,9 @@ async fn exported(server: &Rc<Server>, request: Request<Incoming>) -> Result<Out
         let words = format!("messages are packed by one of {}", Packing::ACCEPTED);
         Failure::new(code::UNIMPLEMENTED, words)
     })?;
-    let busy = server.begin();
-    let mut hold = server.budget.begin();
-    let max = server.max_request_bytes;
+    let busy = server.inlet.begin();
+    let mut hold = server.inlet.budget.begin();
+    let max = server.inlet.max_request_bytes;
     let frame = receive(request.into_body(), max, true, &mut hold).await;
     let message = frame.and_then(|frame| match message_of(frame) {
         Some((message, false)) => Ok(message),
@@ -105,7 +106,7 @@ async fn exported(server: &Rc<Server>, request: Request<Incoming>) -> Result<Out
     });
     let outcome = match message {
         Ok(message) => server.export(signal, message).await,
-        Err(error) => server.refused(&error),
+        Err(error) => server.inlet.refused(&error),
     };
     drop((busy, hold));
     Ok(outcome)

@@ -7,17 +7,17 @@ use std::rc::Rc;
 
 use hyper::body::Incoming;
 use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue,
-    RETRY_AFTER,
+    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
 };
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::body::{BodyError, Packing, receive, unpack};
-use super::outcome::{Outcome, RETRY_AFTER_S, response, response_json, status, status_json};
-use super::reply::Reply;
+use super::message::{response, response_json, status, status_json};
 use super::serve::Server;
 use crate::event::otlp::json::request_from_json;
 use crate::event::signal::Signal;
+use crate::sources::net::body::{Packing, discard, of_request};
+use crate::sources::net::outcome::{Outcome, RETRY_AFTER_S};
+use crate::sources::net::reply::Reply;
 
 /// How a request and its answer are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,37 +49,50 @@ impl Form {
 
 /// Answers a request.
 pub(super) async fn answer(server: &Rc<Server>, request: Request<Incoming>) -> Response<Reply> {
+    match asked(&request) {
+        Ok((signal, form, packing)) => {
+            let outcome = exported(server, signal, (form, packing), request).await;
+            of_outcome(&outcome, signal, form)
+        }
+        Err(refusal) => {
+            discard(request.into_body()).await;
+            *refusal
+        }
+    }
+}
+
+/// What is sent, and how; or the answer, where the head says that it is nothing for us.
+fn asked(request: &Request<Incoming>) -> Result<(Signal, Form, Packing), Box<Response<Reply>>> {
+    let header = |name| request.headers().get(name).map_or(&b""[..], HeaderValue::as_bytes);
+    let form = Form::parse(header(CONTENT_TYPE));
+    let refused = |code, words: &str| Box::new(failed(form.unwrap_or(Form::Json), code, words));
     let signal = match request.uri().path() {
         "/v1/traces" => Signal::Traces,
         "/v1/metrics" => Signal::Metrics,
         "/v1/logs" => Signal::Logs,
         _ => {
             let words = "POST to /v1/traces, /v1/metrics or /v1/logs";
-            return failed(Form::Json, StatusCode::NOT_FOUND, words);
+            return Err(refused(StatusCode::NOT_FOUND, words));
         }
     };
-    let header = |name| request.headers().get(name).map_or(&b""[..], HeaderValue::as_bytes);
-    let form = Form::parse(header(CONTENT_TYPE));
     if request.method() != Method::POST {
-        let code = StatusCode::METHOD_NOT_ALLOWED;
-        let mut response = failed(form.unwrap_or(Form::Json), code, "only POST is taken");
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-        return response;
+        let mut refusal = refused(StatusCode::METHOD_NOT_ALLOWED, "only POST is taken");
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        return Err(refusal);
     }
     let unsupported = StatusCode::UNSUPPORTED_MEDIA_TYPE;
     let Some(form) = form else {
         let words = "Content-Type must be application/x-protobuf or application/json";
-        return failed(Form::Json, unsupported, words);
+        return Err(refused(unsupported, words));
     };
     let Some(packing) = Packing::parse(header(CONTENT_ENCODING)) else {
         let words = format!("Content-Encoding must be one of {}", Packing::ACCEPTED);
-        let mut response = failed(form, unsupported, &words);
+        let mut refusal = refused(unsupported, &words);
         let accepted = HeaderValue::from_static(Packing::ACCEPTED);
-        response.headers_mut().insert(ACCEPT_ENCODING, accepted);
-        return response;
+        refusal.headers_mut().insert(ACCEPT_ENCODING, accepted);
+        return Err(refusal);
     };
-    let outcome = exported(server, signal, (form, packing), request).await;
-    of_outcome(&outcome, signal, form)
+    Ok((signal, form, packing))
 }
 
 async fn exported(
@@ -88,26 +101,18 @@ async fn exported(
     (form, packing): (Form, Packing),
     request: Request<Incoming>,
 ) -> Outcome {
-    let busy = server.begin();
-    let mut hold = server.budget.begin();
-    let max = server.max_request_bytes;
-    let said = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if said.and_then(|said| said.parse::<usize>().ok()).is_some_and(|said| said > max) {
-        return server.refused(&BodyError::TooLarge(max));
-    }
-    let body = receive(request.into_body(), max, false, &mut hold).await;
-    let message = body.and_then(|body| match packing {
-        Packing::None => Ok(body),
-        packing => unpack(&body, packing, max, &mut hold),
-    });
+    let busy = server.inlet.begin();
+    let mut hold = server.inlet.budget.begin();
+    let max = server.inlet.max_request_bytes;
+    let message = of_request(request, packing, max, &mut hold).await;
     let outcome = match (message, form) {
-        (Err(error), _) => server.refused(&error),
+        (Err(error), _) => server.inlet.refused(&error),
         (Ok(message), Form::Protobuf) => server.export(signal, message).await,
         (Ok(json), Form::Json) => {
             let mut message = Vec::with_capacity(json.len());
             match request_from_json(signal, &json, &mut message) {
                 Ok(()) => server.export(signal, message).await,
-                Err(error) => server.malformed(error.to_string()),
+                Err(error) => server.inlet.malformed(error.to_string()),
             }
         }
     };

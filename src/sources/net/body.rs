@@ -3,8 +3,11 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http_body_util::BodyExt;
+use hyper::Request;
 use hyper::body::{Body, Incoming};
+use hyper::header::CONTENT_LENGTH;
 use tokio::time::timeout;
 
 use super::budget::Hold;
@@ -12,14 +15,18 @@ use crate::event::slab::PAD;
 
 /// The longest that a request may take to arrive.
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much more of a body that is refused is read, and for how long: a client that still sends
+/// when the connection is closed does not see the answer, and would send the same again.
+const DISCARD_BYTES_MAX: usize = 64 << 20;
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
 /// gRPC's head of a message: a flag and the length.
-pub(super) const FRAME_HEAD: usize = 5;
+pub(in crate::sources) const FRAME_HEAD: usize = 5;
 /// Steps in which packed bodies are unpacked.
 const STEP: usize = 64 << 10;
 
 /// How a body is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Packing {
+pub(in crate::sources) enum Packing {
     None,
     Gzip,
     Deflate,
@@ -28,10 +35,10 @@ pub(super) enum Packing {
 
 impl Packing {
     /// What both transports take, as a header's value.
-    pub(super) const ACCEPTED: &str = "identity,gzip,deflate,zstd";
+    pub(in crate::sources) const ACCEPTED: &str = "identity,gzip,deflate,zstd";
 
     /// The packing that a header names.
-    pub(super) fn parse(word: &[u8]) -> Option<Self> {
+    pub(in crate::sources) fn parse(word: &[u8]) -> Option<Self> {
         Some(match word.trim_ascii() {
             b"" | b"identity" => Self::None,
             b"gzip" | b"x-gzip" => Self::Gzip,
@@ -44,7 +51,7 @@ impl Packing {
 
 /// Why there is no whole body.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum BodyError {
+pub(in crate::sources) enum BodyError {
     /// Packed or unpacked.
     #[error("the request is larger than {0} bytes (max_request)")]
     TooLarge(usize),
@@ -62,22 +69,60 @@ pub(super) enum BodyError {
     Packed(io::Error),
 }
 
+/// The body of an HTTP request, unpacked.
+pub(in crate::sources) async fn of_request(
+    request: Request<Incoming>,
+    packing: Packing,
+    max_bytes: usize,
+    hold: &mut Hold,
+) -> Result<Vec<u8>, BodyError> {
+    let said = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    if said.and_then(|said| said.parse::<usize>().ok()).is_some_and(|said| said > max_bytes) {
+        discard(request.into_body()).await;
+        return Err(BodyError::TooLarge(max_bytes));
+    }
+    let body = receive(request.into_body(), max_bytes, false, hold).await?;
+    match packing {
+        Packing::None => Ok(body),
+        packing => unpack(&body, packing, max_bytes, hold),
+    }
+}
+
 /// Receives a body whole. With `framed`, the five bytes that gRPC puts in front say how long it
 /// is, and are left in.
-pub(super) async fn receive(
-    body: Incoming,
+pub(in crate::sources) async fn receive(
+    mut body: Incoming,
     max_bytes: usize,
     is_framed: bool,
     hold: &mut Hold,
 ) -> Result<Vec<u8>, BodyError> {
-    match timeout(RECEIVE_TIMEOUT, receive_all(body, max_bytes, is_framed, hold)).await {
-        Ok(received) => received,
-        Err(_) => Err(BodyError::Slow),
+    let received = receive_all(&mut body, max_bytes, is_framed, hold);
+    let Ok(received) = timeout(RECEIVE_TIMEOUT, received).await else {
+        return Err(BodyError::Slow);
+    };
+    if let Err(BodyError::TooLarge(_) | BodyError::Busy) = received {
+        discard(body).await;
     }
+    received
+}
+
+/// Reads what is left of a body that is refused, within bounds.
+pub(in crate::sources) async fn discard(mut body: Incoming) {
+    let reading = async {
+        let mut n_read = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            n_read += frame.data_ref().map_or(0, Bytes::len);
+            if n_read > DISCARD_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // Then the answer has to find its way without.
+    let _ = timeout(DISCARD_TIMEOUT, reading).await;
 }
 
 async fn receive_all(
-    mut body: Incoming,
+    body: &mut Incoming,
     max_bytes: usize,
     is_framed: bool,
     hold: &mut Hold,
@@ -112,7 +157,7 @@ async fn receive_all(
 }
 
 /// Unpacks `packed`, at most `max_bytes` of it.
-pub(super) fn unpack(
+pub(in crate::sources) fn unpack(
     packed: &[u8],
     packing: Packing,
     max_bytes: usize,

@@ -1,4 +1,4 @@
-//! What a request comes to, and the protobuf and JSON that say so.
+//! The protobuf and JSON that say what a request comes to.
 //!
 //! Source: OTLP specification, "OTLP/gRPC Response" and "OTLP/HTTP Response"; google.rpc's `Status`
 //! and `RetryInfo`.
@@ -6,38 +6,7 @@
 use crate::event::otlp::json::push_text_json;
 use crate::event::otlp::wire::{push_bytes, push_message, push_number};
 use crate::event::signal::Signal;
-
-/// How long a client is asked to wait.
-pub(super) const RETRY_AFTER_S: u64 = 1;
-
-/// See the module.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// It is durable, but for as many items that no reader would have.
-    Taken { n_rejected: usize },
-    /// It is no such request.
-    Malformed(String),
-    /// Nothing here takes it.
-    NoTier(Signal),
-    /// Larger than requests may be.
-    TooLarge(String),
-    /// It can be sent again, as it is.
-    Busy(String),
-}
-
-impl Outcome {
-    /// What is said of it.
-    pub(super) fn words(&self) -> String {
-        match self {
-            Self::Taken { n_rejected: 0 } => String::new(),
-            Self::Taken { .. } => {
-                "trace_id needs 16 bytes and span_id 8, not all of them zero".to_owned()
-            }
-            Self::NoTier(signal) => format!("no tier of the config takes {}", signal.as_str()),
-            Self::Malformed(words) | Self::TooLarge(words) | Self::Busy(words) => words.clone(),
-        }
-    }
-}
+use crate::sources::net::outcome::RETRY_AFTER_S;
 
 /// An `Export…ServiceResponse`.
 pub(super) fn response(n_rejected: usize, words: &str) -> Vec<u8> {

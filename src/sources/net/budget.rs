@@ -15,7 +15,7 @@ const WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(in crate::sources) struct Budget {
     max_bytes: usize,
     used_bytes: Cell<usize>,
     freed: Notify,
@@ -23,25 +23,25 @@ pub(super) struct Budget {
 
 /// Bytes that one request may hold, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Hold {
+pub(in crate::sources) struct Hold {
     budget: Rc<Budget>,
     bytes: usize,
 }
 
 impl Budget {
-    pub(super) fn new(max_bytes: usize) -> Rc<Self> {
+    pub(in crate::sources) fn new(max_bytes: usize) -> Rc<Self> {
         Rc::new(Self { max_bytes, used_bytes: Cell::new(0), freed: Notify::new() })
     }
 
     /// Nothing yet.
-    pub(super) fn begin(self: &Rc<Self>) -> Hold {
+    pub(in crate::sources) fn begin(self: &Rc<Self>) -> Hold {
         Hold { budget: Rc::clone(self), bytes: 0 }
     }
 }
 
 impl Hold {
     /// Takes `more` bytes; whether they are there.
-    pub(super) fn grow(&mut self, more: usize) -> bool {
+    pub(in crate::sources) fn grow(&mut self, more: usize) -> bool {
         let Budget { used_bytes, max_bytes, .. } = &*self.budget;
         let used = used_bytes.get();
         let is_alone = used == self.bytes;
@@ -54,7 +54,7 @@ impl Hold {
     }
 
     /// The same, waiting a moment for others to end.
-    pub(super) async fn wait_for(&mut self, more: usize) -> bool {
+    pub(in crate::sources) async fn wait_for(&mut self, more: usize) -> bool {
         let budget = Rc::clone(&self.budget);
         let granted = timeout(WAIT_MAX, async {
             loop {

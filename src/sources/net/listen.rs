@@ -50,13 +50,13 @@ pub struct ServerTls {
 
 /// A bound socket.
 #[derive(Debug)]
-pub(super) enum Bound {
+pub(in crate::sources) enum Bound {
     Tcp(StdTcpListener),
     Unix(StdUnixListener, PathBuf),
 }
 
 impl Bound {
-    pub(super) fn bind(address: &Address) -> io::Result<Self> {
+    pub(in crate::sources) fn bind(address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp(address) => {
                 let listener = StdTcpListener::bind(address.as_str())?;
@@ -73,7 +73,7 @@ impl Bound {
     }
 
     /// Where it listens, with the port that was given.
-    pub(super) fn address(&self) -> String {
+    pub(in crate::sources) fn address(&self) -> String {
         match self {
             Self::Tcp(listener) => {
                 listener.local_addr().map_or_else(|error| error.to_string(), |at| at.to_string())
@@ -83,7 +83,7 @@ impl Bound {
     }
 
     /// For the runtime that this is called on.
-    pub(super) fn listen(self) -> io::Result<Listener> {
+    pub(in crate::sources) fn listen(self) -> io::Result<Listener> {
         Ok(match self {
             Self::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
             Self::Unix(listener, path) => Listener::Unix(UnixListener::from_std(listener)?, path),
@@ -102,13 +102,13 @@ fn remove_left_over(path: &Path) -> io::Result<()> {
 
 /// What connections come from.
 #[derive(Debug)]
-pub(super) enum Listener {
+pub(in crate::sources) enum Listener {
     Tcp(TcpListener),
     Unix(UnixListener, PathBuf),
 }
 
 impl Listener {
-    pub(super) async fn accept(&self) -> io::Result<Stream> {
+    pub(in crate::sources) async fn accept(&self) -> io::Result<Stream> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -132,7 +132,7 @@ impl Drop for Listener {
 
 /// One connection, before TLS.
 #[derive(Debug)]
-pub(super) enum Stream {
+pub(in crate::sources) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
@@ -193,7 +193,7 @@ impl AsyncWrite for Stream {
 }
 
 /// The TLS side, for HTTP/2 and HTTP/1.1.
-pub(super) fn tls(files: &ServerTls) -> Result<Arc<ServerConfig>, String> {
+pub(in crate::sources) fn tls(files: &ServerTls) -> Result<Arc<ServerConfig>, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

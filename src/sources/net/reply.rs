@@ -10,18 +10,18 @@ use hyper::HeaderMap;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Reply {
+pub(in crate::sources) struct Reply {
     data: Option<Bytes>,
     trailers: Option<HeaderMap>,
 }
 
 impl Reply {
     /// Without trailers.
-    pub(super) fn whole(data: Vec<u8>) -> Self {
+    pub(in crate::sources) fn whole(data: Vec<u8>) -> Self {
         Self { data: Some(data.into()).filter(|data: &Bytes| !data.is_empty()), trailers: None }
     }
 
-    pub(super) fn with_trailers(data: Vec<u8>, trailers: HeaderMap) -> Self {
+    pub(in crate::sources) fn with_trailers(data: Vec<u8>, trailers: HeaderMap) -> Self {
         Self { trailers: Some(trailers), ..Self::whole(data) }
     }
 }
