@@ -88,6 +88,34 @@ impl DropReason {
     }
 }
 
+/// Why a datagram was dropped: its client is not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum LossReason {
+    /// The kernel dropped it: more came than was read.
+    ReceiveBufferFull = 0,
+    /// The spool takes nothing: full, and its routes block; or the disk refuses.
+    SpoolUnavailable = 1,
+    /// No tier of the config takes what is in it.
+    NoTier = 2,
+}
+
+impl LossReason {
+    /// All reasons in the order of their numbers.
+    pub const ALL: [LossReason; 3] =
+        [LossReason::ReceiveBufferFull, LossReason::SpoolUnavailable, LossReason::NoTier];
+
+    /// The label value in `/metrics`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LossReason::ReceiveBufferFull => "receive_buffer_full",
+            LossReason::SpoolUnavailable => "spool_unavailable",
+            LossReason::NoTier => "no_tier",
+        }
+    }
+}
+
 /// One source's counters.
 #[derive(Debug, Default)]
 pub struct SourceCounters {
@@ -103,6 +131,16 @@ pub struct SourceCounters {
     pub rejected: Counter,
     /// Bytes known to be unread, where the source can tell (files).
     pub lag_bytes: Gauge,
+    /// Datagrams dropped, by [`LossReason`].
+    pub lost_datagrams: [Counter; LossReason::ALL.len()],
+}
+
+impl SourceCounters {
+    /// The counter of one reason.
+    #[must_use]
+    pub fn lost_datagrams(&self, reason: LossReason) -> &Counter {
+        &self.lost_datagrams[reason as usize]
+    }
 }
 
 /// One route's counters, in input events unless said otherwise.

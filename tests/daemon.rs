@@ -16,6 +16,8 @@ mod faults;
 mod files;
 #[path = "daemon/http.rs"]
 mod http;
+#[path = "daemon/jaeger.rs"]
+mod jaeger;
 #[path = "daemon/kills.rs"]
 mod kills;
 #[path = "daemon/latency.rs"]

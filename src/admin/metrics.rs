@@ -10,7 +10,7 @@ use super::exposition::{
 use super::panel::{Panel, Reloads, RoutePanel, SourcePanel};
 use super::process;
 use crate::deliver::status::State;
-use crate::telemetry::{DropReason, RouteCounters, SourceCounters};
+use crate::telemetry::{DropReason, LossReason, RouteCounters, SourceCounters};
 
 type SourceMetric = (&'static str, MetricKind, &'static str, fn(&SourceCounters) -> i64);
 type RouteMetric = (&'static str, MetricKind, &'static str, fn(&RouteCounters) -> i64);
@@ -27,7 +27,9 @@ const SOURCES: [SourceMetric; 6] = [
         "Lines longer than the limit, kept with their head.",
         |c| whole(c.truncated.get()),
     ),
-    ("sidewake_source_errors", Counter, "Reads that failed.", |c| whole(c.errors.get())),
+    ("sidewake_source_errors", Counter, "Reads that failed, requests that were none.", |c| {
+        whole(c.errors.get())
+    }),
     ("sidewake_source_rejected", Counter, "Items with ids that are none.", |c| {
         whole(c.rejected.get())
     }),
@@ -118,6 +120,17 @@ fn write_sources(sources: &[SourcePanel], out: &mut Exposition) {
         out.family(name, kind, help);
         for source in sources {
             out.sample(&[("source", &source.name)], read(&source.counters));
+        }
+    }
+    let mut hearing = sources.iter().filter(|source| source.hears_datagrams()).peekable();
+    if hearing.peek().is_some() {
+        let help = "Datagrams dropped, by reason; nobody else is told.";
+        out.family("sidewake_source_lost_datagrams", Counter, help);
+    }
+    for source in hearing {
+        for reason in LossReason::ALL {
+            let labels = [("source", source.name.as_str()), ("reason", reason.as_str())];
+            out.sample(&labels, source.counters.lost_datagrams(reason).get());
         }
     }
 }

@@ -19,6 +19,14 @@ pub struct SourcePanel {
     pub counters: Arc<SourceCounters>,
 }
 
+impl SourcePanel {
+    /// Whether what it does not take is lost without anybody being told.
+    #[must_use]
+    pub fn hears_datagrams(&self) -> bool {
+        self.kind == "jaeger"
+    }
+}
+
 /// One route.
 #[derive(Clone, Debug)]
 pub struct RoutePanel {

@@ -1,5 +1,6 @@
 //! Where telemetry comes from, as the config says it. [`crate::sources`] runs it.
 
+mod jaeger;
 mod otlp;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use super::named::Named;
 use super::registry::registry;
 use super::tiers::Signal;
 
+pub use jaeger::Jaeger;
 pub use otlp::{ListenAddress, Otlp, ServerTls};
 
 registry! {
@@ -30,6 +32,8 @@ registry! {
         "fifo" => Fifo(Fifo),
         /// OpenTelemetry's protocol.
         "otlp" => Otlp(Otlp),
+        /// Jaeger's Thrift.
+        "jaeger" => Jaeger(Jaeger),
     }
 }
 
@@ -43,6 +47,7 @@ impl Source {
             Source::File(source) => &source.attributes,
             Source::Fifo(source) => &source.attributes,
             Source::Otlp(source) => &source.attributes,
+            Source::Jaeger(source) => &source.attributes,
         }
     }
 
@@ -65,7 +70,7 @@ impl Source {
             Source::Stdin(source) => source.max_line,
             Source::File(source) => source.max_line,
             Source::Fifo(source) => source.max_line,
-            Source::Otlp(_) => MAX_LINE,
+            Source::Otlp(_) | Source::Jaeger(_) => MAX_LINE,
         }
     }
 
@@ -77,7 +82,7 @@ impl Source {
             Source::Stdin(source) => source.traceback,
             Source::File(source) => source.traceback,
             Source::Fifo(source) => source.traceback,
-            Source::Otlp(_) => false,
+            Source::Otlp(_) | Source::Jaeger(_) => false,
         }
     }
 }

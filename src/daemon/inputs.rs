@@ -10,7 +10,7 @@ use crate::config::{self, Config, Echo as EchoMode};
 use crate::sources::echo::Echo;
 use crate::sources::exec::{self, ChildHandle};
 use crate::sources::pipe::LineOptions;
-use crate::sources::{Context, Ended, Source, SourceError, Stop, fifo, file, otlp, stdin};
+use crate::sources::{Context, Ended, Source, SourceError, Stop, fifo, file, jaeger, otlp, stdin};
 use crate::telemetry::SourceCounters;
 
 use super::DaemonError;
@@ -155,6 +155,12 @@ fn build(
                 .map_err(|source| DaemonError::Source { name, source })?;
             (Box::new(source), "otlp", None)
         }
+        config::sources::Source::Jaeger(jaeger) => {
+            let name = context.name.clone();
+            let source = jaeger::Jaeger::bind(context, jaeger_options(config, jaeger))
+                .map_err(|source| DaemonError::Source { name, source })?;
+            (Box::new(source), "jaeger", None)
+        }
     })
 }
 
@@ -183,11 +189,7 @@ fn file_options(
 fn otlp_options(config: &Config, otlp: &config::sources::Otlp) -> otlp::Options {
     let mut addresses = Vec::new();
     for listen in [&otlp.grpc, &otlp.http] {
-        let address = match listen {
-            config::sources::ListenAddress::Off => continue,
-            config::sources::ListenAddress::Tcp(at) => otlp::Address::Tcp(at.to_string()),
-            config::sources::ListenAddress::Unix(path) => otlp::Address::Unix(path.clone()),
-        };
+        let Some(address) = address(listen) else { continue };
         if !addresses.contains(&address) {
             addresses.push(address);
         }
@@ -203,6 +205,23 @@ fn otlp_options(config: &Config, otlp: &config::sources::Otlp) -> otlp::Options 
         max_request_bytes: otlp.max_request.0 as usize,
         in_flight_bytes: config.memory_limit.0 as usize / 4,
     }
+}
+
+fn jaeger_options(config: &Config, jaeger: &config::sources::Jaeger) -> jaeger::Options {
+    jaeger::Options {
+        compact: address(&jaeger.compact).map(|at| at.to_string()),
+        binary: address(&jaeger.binary).map(|at| at.to_string()),
+        http: address(&jaeger.http),
+        in_flight_bytes: config.memory_limit.0 as usize / 4,
+    }
+}
+
+fn address(listen: &config::sources::ListenAddress) -> Option<otlp::Address> {
+    Some(match listen {
+        config::sources::ListenAddress::Off => return None,
+        config::sources::ListenAddress::Tcp(at) => otlp::Address::Tcp(at.to_string()),
+        config::sources::ListenAddress::Unix(path) => otlp::Address::Unix(path.clone()),
+    })
 }
 
 /// Whether what the child writes is repeated as it came: when asked for, or on a terminal.

@@ -90,7 +90,7 @@ fn can_be_replaced(source: &sources::Source) -> bool {
 /// Whether a source may begin late: the model is started once, and our own input is read from the
 /// beginning.
 fn can_be_added(source: &sources::Source) -> bool {
-    matches!(source, sources::Source::File(_) | sources::Source::Fifo(_) | sources::Source::Otlp(_))
+    !matches!(source, sources::Source::Exec(_) | sources::Source::Stdin(_))
 }
 
 fn find<'a, T>(named: &'a [(String, T)], name: &str) -> Option<&'a T> {

@@ -1,36 +1,21 @@
-//! Jaeger's Thrift: a batch of spans as Jaeger's clients send it, written as the OTLP request that
-//! would have said the same.
+//! Jaeger's Thrift, received: datagrams of the compact and the binary protocol as an agent takes
+//! them, and batches over HTTP as a collector does.
 //!
-//! Owns the mapping of a batch: its process to a resource, its spans to spans, grouped by their
-//! scope. Below it, `message.rs` knows what is around a batch, `thrift.rs` and `proto.rs` the two
-//! encodings. Deliberately reads no socket and protects nothing: what comes out is a request like
-//! any client's, and goes the way of those. `emitZipkinBatch`, sampling (5778, 5779) and the
-//! statistics that clients send along are not for us.
+//! A batch becomes the OTLP request that would have said the same (`convert`) and goes the way of
+//! those. Over HTTP it is answered with success when it is durable, and not before. A datagram has
+//! no answer: one that cannot be stored is dropped and counted, under a reason.
+//! `emitZipkinBatch`, sampling (5778, 5779) and the statistics that clients send along are not for
+//! us.
 //!
 //! # Why
-//! - *Bytes to bytes.* There is no tree in between: a span's lists are found first, and read again
-//!   where they are written. So memory is that of the request made.
-//!   Tests hold its bound for any bytes at all: [`GROWTH_MAX`] times what came.
-//! - *A field that lacks is empty, as long as the bytes are sound.* A batch is only refused as a
-//!   whole: for one span without a name all others would be lost. A span without ids is refused
-//!   alone, since receivers would refuse everything for it.
-//!
-//! Reference: jaeger-idl `thrift/jaeger.thrift` and `agent.thrift`; the mapping is that of the
-//! OpenTelemetry Collector's Jaeger receiver, and `meaning.rs` says where it is not.
+//! Datagrams are read by the thread that converts and appends them: what comes in meanwhile waits
+//! in the socket's buffer, which is made large for that, and what overflows there the kernel counts
+//! (`drops`). A queue of our own behind it would only hide how far we are behind.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::ops::Range;
-
-use meaning::Scope;
-use proto::{Writer, message_len};
-use span::Span;
-use tags::{Keys, Value, attribute};
-use thrift::{List, Reader, Type};
-
-pub use message::Protocol;
-pub use thrift::ThriftError;
-
+mod convert;
+mod datagrams;
+mod drops;
+mod http;
 mod meaning;
 mod message;
 mod proto;
@@ -38,180 +23,101 @@ mod span;
 mod tags;
 mod thrift;
 
-/// How many times longer a request may be than the batch that it is made of: a reference of five
-/// bytes becomes a link of sixty-six. Batches as they are grow by a third.
-pub const GROWTH_MAX: usize = 16;
+use std::rc::Rc;
 
-/// A batch as OTLP.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Converted {
-    /// An `ExportTraceServiceRequest` (opentelemetry-proto 1.9) with one `ResourceSpans`. Empty
-    /// when no span is in it.
-    pub request: Vec<u8>,
-    /// Spans in it.
-    pub n_spans: u32,
-    /// Spans left out, since their trace id or span id was zero.
-    pub n_invalid: u32,
+use tokio::task::{LocalSet, spawn_local};
+
+use self::datagrams::Socket;
+use self::http::Server;
+use super::net::inlet::Inlet;
+use super::net::listen::{Address, Bound};
+use super::net::serve;
+use super::{Context, Ended, Intake, Source, SourceError, Stop};
+
+pub use convert::{Converted, GROWTH_MAX, spans};
+pub use message::Protocol;
+pub use thrift::ThriftError;
+
+/// The largest body over HTTP, packed and unpacked: clients split at one or four MiB.
+const BODY_BYTES_MAX: usize = 8 << 20;
+
+/// What a Jaeger source needs to know, resolved.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `host:port` for datagrams of the compact protocol.
+    pub compact: Option<String>,
+    /// `host:port` for those of the binary protocol.
+    pub binary: Option<String>,
+    /// Where collectors' HTTP is expected.
+    pub http: Option<Address>,
+    /// What all bodies in work may hold together.
+    pub in_flight_bytes: usize,
 }
 
-/// Makes an OTLP request of one datagram or body.
-///
-/// # Errors
-/// [`ThriftError`] when the bytes are no batch; then nothing of it can be had. What is behind the
-/// batch does not matter.
-pub fn spans(bytes: &[u8], protocol: Protocol) -> Result<Converted, ThriftError> {
-    let mut reader = message::batch(bytes, protocol)?;
-    let (mut process, mut has_spans, mut last_id) = (None, false, 0);
-    let (mut keys, mut converted) = (Keys::default(), Converted::default());
-    let mut grouped = Grouped { spans: Writer::with_capacity(bytes.len()), ..Grouped::default() };
-    while let Some((id, kind)) = reader.field(&mut last_id)? {
-        match (id, kind) {
-            (1, Type::Struct) => {
-                process = Some(reader);
-                reader.skip(kind)?;
-            }
-            (2, Type::List) => {
-                has_spans = true;
-                reader.structs(|reader| {
-                    let span = Span::read(reader, &mut keys)?;
-                    if !span.is_valid() {
-                        converted.n_invalid += 1;
-                        return Ok(());
-                    }
-                    converted.n_spans += 1;
-                    grouped.push(span, &mut keys)
-                })?;
-            }
-            _ => reader.skip(kind)?,
+/// The source, bound to its addresses.
+pub struct Jaeger {
+    context: Context,
+    in_flight_bytes: usize,
+    sockets: Vec<Socket>,
+    http: Vec<Bound>,
+}
+
+impl Jaeger {
+    /// Binds the addresses.
+    ///
+    /// # Errors
+    /// [`SourceError::Listen`] for one that cannot be had.
+    pub fn bind(context: Context, options: Options) -> Result<Self, SourceError> {
+        let name = &context.name;
+        let mut sockets = Vec::new();
+        for (address, protocol) in
+            [(options.compact, Protocol::Compact), (options.binary, Protocol::Binary)]
+        {
+            let Some(address) = address else { continue };
+            let socket = Socket::bind(&address, protocol)
+                .map_err(|source| SourceError::Listen { address, source })?;
+            let address = socket.address();
+            tracing::info!(source = name, address, ?protocol, "listening for Jaeger's datagrams");
+            sockets.push(socket);
         }
+        let mut http = Vec::new();
+        if let Some(address) = options.http {
+            let bound = Bound::bind(&address)
+                .map_err(|source| SourceError::Listen { address: address.to_string(), source })?;
+            let address = bound.address();
+            tracing::info!(source = name, address, "listening for Jaeger's batches over HTTP");
+            http.push(bound);
+        }
+        Ok(Self { context, in_flight_bytes: options.in_flight_bytes, sockets, http })
     }
-    let mut process = process.ok_or(ThriftError::Missing("process"))?;
-    if !has_spans {
-        return Err(ThriftError::Missing("spans"));
-    }
-    if converted.n_spans > 0 {
-        converted.request = grouped.request(&resource(&mut process, &mut keys)?);
-    }
-    Ok(converted)
 }
 
-/// The process as field 1 of a `ResourceSpans`.
-fn resource<'a>(process: &mut Reader<'a>, keys: &mut Keys<'a>) -> Result<Vec<u8>, ThriftError> {
-    let (mut service, mut tags, mut last_id): (&[u8], _, _) = (b"", List::default(), 0);
-    let mut version = None;
-    keys.clear();
-    while let Some((id, kind)) = process.field(&mut last_id)? {
-        match (id, kind) {
-            (1, Type::Bytes) => service = process.bytes()?,
-            (2, Type::List) => {
-                version = None;
-                tags = keys.learn(process, |tag| {
-                    if tag.key == b"jaeger.version" {
-                        version = Some(tag.value);
-                    }
-                })?;
+impl Source for Jaeger {
+    fn run(self: Box<Self>, intake: Box<dyn Intake>, stop: Stop) -> Result<Ended, SourceError> {
+        let Self { context, in_flight_bytes, sockets, http } = *self;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let inlet = Inlet::new(context, intake, BODY_BYTES_MAX, in_flight_bytes);
+        let server = Rc::new(Server { inlet });
+        let local = LocalSet::new();
+        let served = async {
+            let mut reading = Vec::new();
+            for socket in sockets {
+                reading.push(spawn_local(socket.read(Rc::clone(&server), stop.clone())));
             }
-            _ => process.skip(kind)?,
-        }
-    }
-    let is_host_named = keys.have(b"host.name");
-    let version = match version {
-        Some(Value::Text(version)) if !keys.have(EXPORTER_VERSION) => Some(version),
-        _ => None,
-    };
-    let mut writer = Writer::default();
-    writer.message(1, |writer| {
-        if !service.is_empty() && !keys.have(b"service.name") {
-            attribute(writer, 1, b"service.name", Value::Text(service));
-        }
-        if let Some(version) = version {
-            let version = [b"Jaeger-".as_slice(), version].concat();
-            attribute(writer, 1, EXPORTER_VERSION, Value::Text(&version));
-        }
-        keys.write(writer, 1, tags, |key| match key {
-            b"hostname" if !is_host_named => Some(b"host.name"),
-            b"jaeger.version" if version.is_some() => None,
-            _ => Some(key),
-        })
-    })?;
-    Ok(writer.bytes)
-}
-
-/// Where the version of Jaeger's client goes.
-const EXPORTER_VERSION: &[u8] = b"opencensus.exporterversion";
-
-/// Spans as they came, and which scope each belongs to.
-#[derive(Debug, Default)]
-struct Grouped<'a> {
-    /// Each as field 2 of a `ScopeSpans`.
-    spans: Writer,
-    /// The number of the scope of each, and where it stands.
-    placed: Vec<(usize, Range<usize>)>,
-    numbers: HashMap<Scope<'a>, usize>,
-    /// In the order of their first span.
-    scopes: Vec<Group<'a>>,
-}
-
-/// The spans of one scope.
-#[derive(Debug)]
-struct Group<'a> {
-    scope: Scope<'a>,
-    n_bytes: usize,
-}
-
-impl<'a> Grouped<'a> {
-    fn push(&mut self, span: Span<'a>, keys: &mut Keys<'a>) -> Result<(), ThriftError> {
-        let start = self.spans.bytes.len();
-        let scope = span.write(&mut self.spans, keys)?;
-        let place = start..self.spans.bytes.len();
-        let number = match self.numbers.entry(scope) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                self.scopes.push(Group { scope, n_bytes: 0 });
-                *new.insert(self.scopes.len() - 1)
+            serve(http, None, Rc::clone(&server), &stop).await?;
+            for task in reading {
+                match task.await {
+                    Ok(read) => read?,
+                    Err(error) => tracing::error!(%error, "BUG: a socket's task failed"),
+                }
             }
+            Ok::<(), SourceError>(())
         };
-        self.scopes[number].n_bytes += place.len();
-        self.placed.push((number, place));
-        Ok(())
+        runtime.block_on(local.run_until(served))?;
+        drop((local, runtime));
+        server.inlet.flush()?;
+        Ok(Ended::default())
     }
-
-    /// The request: every length is known by now.
-    fn request(mut self, resource: &[u8]) -> Vec<u8> {
-        let mut heads = Vec::with_capacity(self.scopes.len());
-        let mut len = resource.len();
-        for group in &self.scopes {
-            let head = scope(group.scope);
-            len += message_len(head.len() + group.n_bytes);
-            heads.push(head);
-        }
-        let mut writer = Writer::with_capacity(message_len(len));
-        writer.head(1, len);
-        writer.bytes.extend_from_slice(resource);
-        // In the order of their scopes; those of one scope stay in theirs.
-        self.placed.sort_by_key(|(number, _)| *number);
-        let mut placed = self.placed.into_iter().peekable();
-        for (number, (group, head)) in self.scopes.iter().zip(&heads).enumerate() {
-            writer.head(2, head.len() + group.n_bytes);
-            writer.bytes.extend_from_slice(head);
-            while let Some((_, place)) = placed.next_if(|(of, _)| *of == number) {
-                writer.bytes.extend_from_slice(&self.spans.bytes[place]);
-            }
-        }
-        writer.bytes
-    }
-}
-
-/// A scope as field 1 of a `ScopeSpans`; nothing for none.
-fn scope(scope: Scope<'_>) -> Vec<u8> {
-    let mut writer = Writer::default();
-    if scope != Scope::default() {
-        writer.message(1, |writer| {
-            writer.text(1, scope.name);
-            writer.text(2, scope.version);
-        });
-    }
-    writer.bytes
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::units::ByteSize;
 
 use super::super::named::Named;
-use super::super::sources::{Exec, ListenAddress, Otlp, Source};
+use super::super::sources::{Exec, Jaeger, ListenAddress, Otlp, Source};
 use super::super::tree::{Step, steps};
 use super::Resolver;
 
@@ -59,6 +59,10 @@ impl Resolver<'_> {
                 self.otlp(path, otlp);
                 return;
             }
+            Source::Jaeger(jaeger) => {
+                self.jaeger(path, jaeger);
+                return;
+            }
             _ => {}
         }
         let max_line = source.max_line();
@@ -82,6 +86,21 @@ impl Resolver<'_> {
             let message = format!("{} is out of range for the largest request", otlp.max_request);
             let hint = format!("Write {REQUEST_MIN} to {REQUEST_MAX}.");
             self.at_value(&field, message, hint);
+        }
+    }
+
+    fn jaeger(&mut self, path: &[Step], jaeger: &Jaeger) {
+        let Jaeger { compact, binary, http, .. } = jaeger;
+        if [compact, binary, http].iter().all(|listen| **listen == ListenAddress::Off) {
+            let message = "a Jaeger source that listens nowhere receives nothing";
+            self.at_key(path, message, "Leave out one of \"compact\", \"binary\" and \"http\".");
+        }
+        for (name, listen) in [("compact", compact), ("binary", binary)] {
+            if matches!(listen, ListenAddress::Unix(_)) {
+                let field = [path, &[Step::from(name)]].concat();
+                let message = "datagrams of Jaeger come over UDP, not to a path";
+                self.at_value(&field, message, "Write HOST:PORT, such as 127.0.0.1:6831, or off.");
+            }
         }
     }
 

@@ -10,7 +10,7 @@ pub(super) mod tree;
 use proptest::prelude::*;
 
 use super::thrift::Encoding;
-use super::*;
+use super::{Converted, GROWTH_MAX, Protocol, ThriftError, spans};
 use shown::shown;
 use tree::{Tree, batch, message, process, reference, span, tag, tagged, text};
 
