@@ -21,6 +21,7 @@ pub(super) fn grpc(answer: Grpc<'_>, body: &[u8]) -> Verdict {
     match answer.code {
         0 => taken(body),
         8 if is_too_large(answer.message) => Verdict::Split,
+        14 if lacks_tenant(answer.message) => Verdict::Unauthorised { reason: reason() },
         // CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, OUT_OF_RANGE, UNAVAILABLE,
         // DATA_LOSS
         1 | 4 | 8 | 10 | 11 | 14 | 15 => Verdict::Retry { reason: reason() },
@@ -39,6 +40,7 @@ pub(super) fn http(response: &Response<'_>) -> Verdict {
         202 | 204 => Verdict::Delivered,
         400 if is_too_large(&words) => Verdict::Split,
         413 => Verdict::Split,
+        503 if lacks_tenant(&words) => Verdict::Unauthorised { reason: reason() },
         408 | 425 | 429 | 502..=504 => Verdict::Retry { reason: reason() },
         ..=399 | 401 | 403 | 404 | 405 | 407 | 410 => Verdict::Unauthorised { reason: reason() },
         _ => Verdict::Refused { reason: reason() },
@@ -51,6 +53,12 @@ fn is_too_large(words: &str) -> bool {
     lower.contains("larger than max")
         || lower.contains("too large")
         || (lower.contains("batch size") && lower.contains("exceeds"))
+}
+
+/// Tempo's words for a request without `X-Scope-OrgID`, which it calls UNAVAILABLE. No later time
+/// will be better: somebody has to write a tenant.
+fn lacks_tenant(words: &str) -> bool {
+    words.contains("no org id")
 }
 
 /// An `Export…ServiceResponse`: what it says of items that were refused.
@@ -144,6 +152,7 @@ mod tests {
             (0, "", partial(0, "a warning"), Word::Delivered),
             (0, "", partial(3, "no"), Word::Partly(3)),
             (14, "later", Vec::new(), Word::Retry),
+            (14, "no org id", Vec::new(), Word::Unauthorised),
             (8, "RATE_LIMITED: ingestion rate limit (local: 5 bytes/s)", Vec::new(), Word::Retry),
             (8, burst, Vec::new(), Word::Split),
             (8, "grpc: received message larger than max (5 vs. 4)", Vec::new(), Word::Split),
@@ -170,6 +179,7 @@ mod tests {
             (413, Vec::new(), Word::Split),
             (429, Vec::new(), Word::Retry),
             (503, Vec::new(), Word::Retry),
+            (503, b"{\"code\":14,\"message\":\"no org id\"}".to_vec(), Word::Unauthorised),
             (500, Vec::new(), Word::Refused),
             (301, Vec::new(), Word::Unauthorised),
             (404, Vec::new(), Word::Unauthorised),
