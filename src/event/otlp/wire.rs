@@ -228,21 +228,28 @@ pub fn push_fixed32(out: &mut Vec<u8>, number: u32, value: u32) {
     out.extend_from_slice(&value.to_le_bytes());
 }
 
-/// Appends field `number` as a message that `write` appends.
-pub fn push_message(out: &mut Vec<u8>, number: u32, write: impl FnOnce(&mut Vec<u8>)) {
+/// Appends field `number` as a message that `write` appends, and gives back what it gives back.
+pub fn push_message<T>(out: &mut Vec<u8>, number: u32, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     push_varint(out, u64::from(tag(number, kind::BYTES)));
     let at = out.len();
     // One byte for the length, which most messages need; more of it is made room for behind.
     out.push(0);
-    write(out);
+    let outcome = write(out);
     let len = out.len() - at - 1;
     if len < 0x80 {
         out[at] = len as u8;
-        return;
+        return outcome;
     }
-    let mut head = Vec::with_capacity(5);
-    push_varint(&mut head, len as u64);
-    out.splice(at..=at, head);
+    let n_more = varint_len(len as u64) - 1;
+    out.resize(out.len() + n_more, 0);
+    out.copy_within(at + 1..at + 1 + len, at + 1 + n_more);
+    let mut rest = len;
+    for byte in &mut out[at..at + n_more] {
+        *byte = rest as u8 | 0x80;
+        rest >>= 7;
+    }
+    out[at + n_more] = rest as u8;
+    outcome
 }
 
 #[cfg(test)]
@@ -267,6 +274,17 @@ mod tests {
         assert_eq!(inside.of(&bytes), [7; 200]);
         assert_eq!(next().map(|f| f.is_empty()), Some(true));
         assert_eq!(next(), None);
+    }
+
+    #[test]
+    fn messages_have_the_length_they_say() {
+        for len in [0, 1, 127, 128, 129, 16_383, 16_384, 2_097_152] {
+            let (mut written, mut known) = (Vec::new(), Vec::new());
+            let body = vec![7; len];
+            push_message(&mut written, 16, |out| out.extend_from_slice(&body));
+            push_bytes(&mut known, 16, &body);
+            assert!(written == known, "{len}");
+        }
     }
 
     #[test]

@@ -24,10 +24,11 @@ use std::ops::Range;
 
 use super::meaning::Scope;
 use super::message::{self, Protocol};
-use super::proto::{Writer, message_len};
+use super::proto::push_text;
 use super::span::Span;
 use super::tags::{Keys, Value, attribute};
 use super::thrift::{List, Reader, ThriftError, Type};
+use crate::event::otlp::wire::{push_head, push_message, varint_len};
 
 /// How many times longer a request may be than the batch that it is made of: a reference of five
 /// bytes becomes a link of sixty-six. Batches as they are grow by a third.
@@ -54,7 +55,7 @@ pub fn spans(bytes: &[u8], protocol: Protocol) -> Result<Converted, ThriftError>
     let mut reader = message::batch(bytes, protocol)?;
     let (mut process, mut has_spans, mut last_id) = (None, false, 0);
     let (mut keys, mut converted) = (Keys::default(), Converted::default());
-    let mut grouped = Grouped { spans: Writer::with_capacity(bytes.len()), ..Grouped::default() };
+    let mut grouped = Grouped { spans: Vec::with_capacity(bytes.len()), ..Grouped::default() };
     while let Some((id, kind)) = reader.field(&mut last_id)? {
         match (id, kind) {
             (1, Type::Struct) => {
@@ -110,22 +111,22 @@ fn resource<'a>(process: &mut Reader<'a>, keys: &mut Keys<'a>) -> Result<Vec<u8>
         Some(Value::Text(version)) if !keys.have(EXPORTER_VERSION) => Some(version),
         _ => None,
     };
-    let mut writer = Writer::default();
-    writer.message(1, |writer| {
+    let mut out = Vec::new();
+    push_message(&mut out, 1, |out| {
         if !service.is_empty() && !keys.have(b"service.name") {
-            attribute(writer, 1, b"service.name", Value::Text(service));
+            attribute(out, 1, b"service.name", Value::Text(service));
         }
         if let Some(version) = version {
             let version = [b"Jaeger-".as_slice(), version].concat();
-            attribute(writer, 1, EXPORTER_VERSION, Value::Text(&version));
+            attribute(out, 1, EXPORTER_VERSION, Value::Text(&version));
         }
-        keys.write(writer, 1, tags, |key| match key {
+        keys.write(out, 1, tags, |key| match key {
             b"hostname" if !is_host_named => Some(b"host.name"),
             b"jaeger.version" if version.is_some() => None,
             _ => Some(key),
         })
     })?;
-    Ok(writer.bytes)
+    Ok(out)
 }
 
 /// Where the version of Jaeger's client goes.
@@ -135,7 +136,7 @@ const EXPORTER_VERSION: &[u8] = b"opencensus.exporterversion";
 #[derive(Debug, Default)]
 struct Grouped<'a> {
     /// Each as field 2 of a `ScopeSpans`.
-    spans: Writer,
+    spans: Vec<u8>,
     /// The number of the scope of each, and where it stands.
     placed: Vec<(usize, Range<usize>)>,
     numbers: HashMap<Scope<'a>, usize>,
@@ -152,9 +153,9 @@ struct Group<'a> {
 
 impl<'a> Grouped<'a> {
     fn push(&mut self, span: Span<'a>, keys: &mut Keys<'a>) -> Result<(), ThriftError> {
-        let start = self.spans.bytes.len();
+        let start = self.spans.len();
         let scope = span.write(&mut self.spans, keys)?;
-        let place = start..self.spans.bytes.len();
+        let place = start..self.spans.len();
         let number = match self.numbers.entry(scope) {
             Entry::Occupied(known) => *known.get(),
             Entry::Vacant(new) => {
@@ -176,31 +177,36 @@ impl<'a> Grouped<'a> {
             len += message_len(head.len() + group.n_bytes);
             heads.push(head);
         }
-        let mut writer = Writer::with_capacity(message_len(len));
-        writer.head(1, len);
-        writer.bytes.extend_from_slice(resource);
+        let mut out = Vec::with_capacity(message_len(len));
+        push_head(&mut out, 1, len);
+        out.extend_from_slice(resource);
         // In the order of their scopes; those of one scope stay in theirs.
         self.placed.sort_by_key(|(number, _)| *number);
         let mut placed = self.placed.into_iter().peekable();
         for (number, (group, head)) in self.scopes.iter().zip(&heads).enumerate() {
-            writer.head(2, head.len() + group.n_bytes);
-            writer.bytes.extend_from_slice(head);
+            push_head(&mut out, 2, head.len() + group.n_bytes);
+            out.extend_from_slice(head);
             while let Some((_, place)) = placed.next_if(|(of, _)| *of == number) {
-                writer.bytes.extend_from_slice(&self.spans.bytes[place]);
+                out.extend_from_slice(&self.spans[place]);
             }
         }
-        writer.bytes
+        out
     }
+}
+
+/// Bytes of a message of `len` bytes with its head.
+fn message_len(len: usize) -> usize {
+    1 + varint_len(len as u64) + len
 }
 
 /// A scope as field 1 of a `ScopeSpans`; nothing for none.
 fn scope(scope: Scope<'_>) -> Vec<u8> {
-    let mut writer = Writer::default();
+    let mut out = Vec::new();
     if scope != Scope::default() {
-        writer.message(1, |writer| {
-            writer.text(1, scope.name);
-            writer.text(2, scope.version);
+        push_message(&mut out, 1, |out| {
+            push_text(out, 1, scope.name);
+            push_text(out, 2, scope.version);
         });
     }
-    writer.bytes
+    out
 }

@@ -9,9 +9,10 @@
 //! told from a parent by `parentSpanId`, an attribute from a status by all other tags.
 
 use super::meaning::{Said, Scope, Status};
-use super::proto::Writer;
+use super::proto::{push_set_fixed64, push_set_number, push_text};
 use super::tags::{Keys, Value, attribute};
 use super::thrift::{List, Reader, ThriftError, Type};
+use crate::event::otlp::wire::{push_bytes, push_message};
 
 /// `SpanRefType`.
 const CHILD_OF: i32 = 0;
@@ -82,7 +83,7 @@ impl<'a> Span<'a> {
     /// [`Self::read`] left.
     pub(super) fn write(
         mut self,
-        writer: &mut Writer,
+        out: &mut Vec<u8>,
         keys: &mut Keys<'a>,
     ) -> Result<Scope<'a>, ThriftError> {
         let said = &mut self.said;
@@ -90,24 +91,24 @@ impl<'a> Span<'a> {
         let (status, trace_state) = (said.status(kind), said.trace_state());
         let parent_id = self.parent()?;
         let end_us = self.start_us.saturating_add(self.duration_us);
-        writer.message(2, |writer| {
-            writer.bytes_always(1, &self.trace.to_bytes());
-            writer.bytes_always(2, &self.id.to_be_bytes());
-            writer.text(3, trace_state);
+        push_message(out, 2, |out| {
+            push_bytes(out, 1, &self.trace.to_bytes());
+            push_bytes(out, 2, &self.id.to_be_bytes());
+            push_text(out, 3, trace_state);
             if parent_id != 0 {
-                writer.bytes_always(4, &parent_id.to_be_bytes());
+                push_bytes(out, 4, &parent_id.to_be_bytes());
             }
-            writer.text(5, self.name);
-            writer.number(6, kind);
-            writer.fixed64(7, nanoseconds(self.start_us));
-            writer.fixed64(8, nanoseconds(end_us));
-            keys.write(writer, 9, self.tags, |key| (!self.said.is_taken(key)).then_some(key))?;
-            self.write_events(writer, keys)?;
-            self.write_links(writer, parent_id)?;
+            push_text(out, 5, self.name);
+            push_set_number(out, 6, kind);
+            push_set_fixed64(out, 7, nanoseconds(self.start_us));
+            push_set_fixed64(out, 8, nanoseconds(end_us));
+            keys.write(out, 9, self.tags, |key| (!self.said.is_taken(key)).then_some(key))?;
+            self.write_events(out, keys)?;
+            self.write_links(out, parent_id)?;
             if status != Status::default() {
-                writer.message(15, |writer| {
-                    writer.text(2, status.message);
-                    writer.number(3, status.code);
+                push_message(out, 15, |out| {
+                    push_text(out, 2, status.message);
+                    push_set_number(out, 3, status.code);
                 });
             }
             Ok(scope)
@@ -134,7 +135,7 @@ impl<'a> Span<'a> {
     }
 
     /// A link for each reference but the one that says who the parent is.
-    fn write_links(&self, writer: &mut Writer, parent_id: i64) -> Result<(), ThriftError> {
+    fn write_links(&self, out: &mut Vec<u8>, parent_id: i64) -> Result<(), ThriftError> {
         let mut references = self.references;
         while let Some(reader) = references.next() {
             let reference = Reference::read(reader)?;
@@ -146,20 +147,20 @@ impl<'a> Span<'a> {
             }
             let kind: &[u8] =
                 if reference.kind == CHILD_OF { b"child_of" } else { b"follows_from" };
-            writer.message(13, |writer| {
-                writer.bytes_always(1, &reference.trace.to_bytes());
-                writer.bytes_always(2, &reference.span_id.to_be_bytes());
-                attribute(writer, 4, b"opentracing.ref_type", Value::Text(kind));
+            push_message(out, 13, |out| {
+                push_bytes(out, 1, &reference.trace.to_bytes());
+                push_bytes(out, 2, &reference.span_id.to_be_bytes());
+                attribute(out, 4, b"opentracing.ref_type", Value::Text(kind));
             });
         }
         Ok(())
     }
 
-    fn write_events(&self, writer: &mut Writer, keys: &mut Keys<'a>) -> Result<(), ThriftError> {
+    fn write_events(&self, out: &mut Vec<u8>, keys: &mut Keys<'a>) -> Result<(), ThriftError> {
         let mut logs = self.logs;
         while let Some(reader) = logs.next() {
             let log = Log::read(reader, keys)?;
-            writer.message(11, |writer| log.write(writer, keys))?;
+            push_message(out, 11, |out| log.write(out, keys))?;
         }
         Ok(())
     }
@@ -218,13 +219,13 @@ impl<'a> Log<'a> {
     }
 
     /// Writes the content of a `Span.Event`: the field `event` is its name.
-    fn write(&self, writer: &mut Writer, keys: &Keys<'a>) -> Result<(), ThriftError> {
-        writer.fixed64(1, nanoseconds(self.time_us));
+    fn write(&self, out: &mut Vec<u8>, keys: &Keys<'a>) -> Result<(), ThriftError> {
+        push_set_fixed64(out, 1, nanoseconds(self.time_us));
         let Some(Value::Text(name)) = self.name else {
-            return keys.write(writer, 3, self.fields, Some);
+            return keys.write(out, 3, self.fields, Some);
         };
-        writer.text(2, name);
-        keys.write(writer, 3, self.fields, |key| (key != b"event").then_some(key))
+        push_text(out, 2, name);
+        keys.write(out, 3, self.fields, |key| (key != b"event").then_some(key))
     }
 }
 

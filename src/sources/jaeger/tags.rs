@@ -8,8 +8,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::proto::Writer;
+use super::proto::{push_text, push_text_always};
 use super::thrift::{List, Reader, ThriftError, Type};
+use crate::event::otlp::wire::{push_bytes, push_fixed64, push_message, push_number};
 
 /// A key and its value.
 #[derive(Clone, Copy, Debug)]
@@ -134,8 +135,8 @@ impl<'a> Keys<'a> {
     /// is left out.
     pub(super) fn write<'k>(
         &self,
-        writer: &mut Writer,
-        field: u64,
+        out: &mut Vec<u8>,
+        field: u32,
         mut tags: List<'a>,
         name: impl Fn(&'a [u8]) -> Option<&'k [u8]>,
     ) -> Result<(), ThriftError>
@@ -148,7 +149,7 @@ impl<'a> Keys<'a> {
             if self.last.get(tag.key) == Some(&n)
                 && let Some(key) = name(tag.key)
             {
-                attribute(writer, field, key, tag.value);
+                attribute(out, field, key, tag.value);
             }
         }
         Ok(())
@@ -156,21 +157,21 @@ impl<'a> Keys<'a> {
 }
 
 /// Writes one `KeyValue`.
-pub(super) fn attribute(writer: &mut Writer, field: u64, key: &[u8], value: Value<'_>) {
-    writer.message(field, |writer| {
-        writer.text(1, key);
-        writer.message(2, |writer| any_value(writer, value));
+pub(super) fn attribute(out: &mut Vec<u8>, field: u32, key: &[u8], value: Value<'_>) {
+    push_message(out, field, |out| {
+        push_text(out, 1, key);
+        push_message(out, 2, |out| any_value(out, value));
     });
 }
 
 /// The content of an `AnyValue`; none for a type that is not known.
-fn any_value(writer: &mut Writer, value: Value<'_>) {
+fn any_value(out: &mut Vec<u8>, value: Value<'_>) {
     match value {
-        Value::Text(text) => writer.text_always(1, text),
-        Value::Bool(bool) => writer.number_always(2, u64::from(bool)),
-        Value::Long(long) => writer.number_always(3, long as u64),
-        Value::Double(double) => writer.fixed64_always(4, double.to_bits()),
-        Value::Binary(bytes) => writer.bytes_always(7, bytes),
+        Value::Text(text) => push_text_always(out, 1, text),
+        Value::Bool(bool) => push_number(out, 2, u64::from(bool)),
+        Value::Long(long) => push_number(out, 3, long as u64),
+        Value::Double(double) => push_fixed64(out, 4, double.to_bits()),
+        Value::Binary(bytes) => push_bytes(out, 7, bytes),
         Value::Unknown => {}
     }
 }
