@@ -59,6 +59,7 @@ impl Source {
                 signal == Signal::Logs
             }
             Source::Otlp(_) => true,
+            Source::Jaeger(_) => signal == Signal::Traces,
         }
     }
 
