@@ -55,8 +55,8 @@ impl Resolver<'_> {
         Spool { path, max, shares: self.shares(&shares, tiers, &fed) }
     }
 
-    /// Tiers without a share of their own divide what the others leave; of it, a tier that no source
-    /// feeds gets [`UNFED_SHARE`] only.
+    /// Tiers without a share of their own divide what the others leave; of it, a tier that no
+    /// source feeds gets [`UNFED_SHARE`] only.
     fn shares(
         &mut self,
         written: &Named<Ratio>,
