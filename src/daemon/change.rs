@@ -64,6 +64,7 @@ impl Daemon {
         let Some(reload) = &self.reload else { return Err("there is no config file".to_owned()) };
         let mut config = (reload.load)()?;
         align(&mut config, &self.config);
+        windows::adopt(&mut config);
         let changes = changes(&self.config, &config).map_err(|parts| {
             format!("a new start is needed for a change of: {}", parts.join(", "))
         })?;

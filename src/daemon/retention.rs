@@ -16,6 +16,7 @@ use crate::spool::expire_quarantined;
 use crate::tiers::retention::{self, Retention};
 
 use super::routes::Running;
+use super::windows;
 
 /// See the module.
 pub(super) struct Kept {
@@ -72,8 +73,12 @@ impl Kept {
 
     fn enforce_quarantine(&self, now: SystemTime) {
         let Some(spool) = &self.spool else { return };
-        for Retention { tier, keep } in &self.tiers {
-            match expire_quarantined(spool, tier, *keep, now) {
+        let logs = |tier: &Retention| {
+            [tier.tier.clone(), windows::kept_name(&tier.tier)].map(|log| (log, tier.keep))
+        };
+        let is_there = |(log, _): &(String, Duration)| spool.join(log).is_dir();
+        for (tier, keep) in self.tiers.iter().flat_map(logs).filter(is_there) {
+            match expire_quarantined(spool, &tier, keep, now) {
                 Ok(expired) => say(expired.n_files, expired.n_bytes, &expired.failures),
                 Err(error) => tracing::warn!(tier, %error, "could not list what is in quarantine"),
             }

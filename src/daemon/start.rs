@@ -35,7 +35,11 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 const ENDS_MAX: usize = 16;
 
 /// Starts everything that `config` names.
-pub(super) async fn start(config: Config, reload: Option<Reload>) -> Result<Daemon, DaemonError> {
+pub(super) async fn start(
+    mut config: Config,
+    reload: Option<Reload>,
+) -> Result<Daemon, DaemonError> {
+    windows::adopt(&mut config);
     let plan = plan(&config)?.with_windows(windows::plan(&config));
     let mut books = routes::prepare(&config);
     let sinks = books.len();

@@ -14,6 +14,7 @@ use crate::pipeline::fates::Fates;
 use crate::pipeline::plan::Windows;
 use crate::pipeline::window::recall;
 use crate::spool::{self, Spool, TierId};
+use crate::units::HumanDuration;
 
 use super::feed::Feed;
 use super::routes::Prepared;
@@ -32,6 +33,17 @@ const EARLY_SHARE: u64 = 2;
 pub(super) fn of(config: &Config) -> impl Iterator<Item = (usize, Duration)> {
     let windows = config.tiers.iter().enumerate();
     windows.filter_map(|(index, tier)| tier.window.map(|window| (index, window.0)))
+}
+
+/// Gives a tier a window of no length that has none any more, and whose log of decided events is
+/// still there: its sinks go on in that log, and nothing of it is left behind.
+pub(super) fn adopt(config: &mut Config) {
+    let Some(spool) = config.spool.path.clone() else { return };
+    for tier in config.tiers.iter_mut().filter(|tier| tier.window.is_none()) {
+        if spool.join(kept_name(&tier.name)).is_dir() {
+            tier.window = Some(HumanDuration(Duration::ZERO));
+        }
+    }
 }
 
 /// The log that the sinks of a tier read.

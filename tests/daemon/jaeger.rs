@@ -208,7 +208,7 @@ fn what_came_before_the_end_is_read() {
     // What was not delivered in the end is delivered now.
     let mut daemon = place.daemon(&[]);
     until("all spans", || {
-        receiver.fake.seen().values().map(|s| s.answered_at.len()).sum::<usize>() >= 100
+        receiver.fake.seen().values().map(|s| s.answers.len()).sum::<usize>() >= 100
     });
 
     let [compact, _, _] = addresses(&daemon);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use prost::Message as _;
 
-use super::fake_otlp::{Act, Seen};
+use super::fake_otlp::{Act, Answered, Seen};
 use super::files::Random;
 use super::kills::{TIERS, write_on};
 use super::loki::Loki;
@@ -17,6 +17,8 @@ use super::otlp::{Receiver, free_port, request, span};
 use super::otlp_client::{OtlpClient, Outcome, Protocol};
 use super::rig::{Place, until};
 
+/// On its way: an answer is computed, written, read, and only then written down.
+const ON_ITS_WAY: Duration = Duration::from_millis(50);
 /// Longer than it takes to write down an answer, on any machine.
 const SOON: Duration = Duration::from_secs(2);
 
@@ -82,7 +84,9 @@ fn config(receiver: &Receiver, loki: &Loki, port: u16) -> String {
 struct Repeats {
     /// The answer to the time before was broken off.
     unanswered: usize,
-    /// Answered, and killed at that moment.
+    /// The kill came while the answer was on its way.
+    on_its_way: usize,
+    /// Answered, and killed soon after.
     answered: usize,
     /// How many kills did so.
     answered_kills: BTreeSet<usize>,
@@ -95,23 +99,29 @@ impl Repeats {
         let mut repeats = Self::default();
         for (id, seen) in seen {
             let number = u64::from_be_bytes(id.as_slice().try_into().expect("eight bytes")) - 1;
-            let before = &seen.answered_at[..seen.answered_at.len() - 1];
+            let before = &seen.answers[..seen.answers.len() - 1];
             // What the client sent twice is two spans to us.
             if sent.get(&number) != Some(&1) {
                 continue;
             }
-            for answered_at in before {
-                let Some(at) = answered_at else {
+            for answer in before {
+                let is_lost = |answer: &Answered| {
+                    let index = kills.partition_point(|kill| *kill < answer.at);
+                    // Whose connection it was had been killed before.
+                    index > 0 && answer.connected_at < kills[index - 1]
+                };
+                let Some(Answered { at, .. }) = answer.filter(|answer| !is_lost(answer)) else {
                     repeats.unanswered += 1;
                     continue;
                 };
-                let index = kills.partition_point(|kill| kill < at);
-                match kills.get(index).filter(|kill| **kill - *at < SOON) {
-                    Some(_) => {
+                let index = kills.partition_point(|kill| *kill < at);
+                match kills.get(index).map(|kill| *kill - at) {
+                    Some(gap) if gap < ON_ITS_WAY => repeats.on_its_way += 1,
+                    Some(gap) if gap < SOON => {
                         repeats.answered += 1;
                         repeats.answered_kills.insert(index);
                     }
-                    None => repeats.unexplained += 1,
+                    _ => repeats.unexplained += 1,
                 }
             }
         }
@@ -179,9 +189,10 @@ fn kills_under_otlp_lose_nothing() {
     let n_again = sent.values().filter(|n_tries| **n_tries > 1).count();
     println!(
         "{} spans ({n_again} sent again), {n_written} lines, {rounds} kills; came again: \
-         {} unanswered, {} answered by {} kills",
+         {} unanswered, {} on its way, {} answered by {} kills",
         sent.len(),
         repeats.unanswered,
+        repeats.on_its_way,
         repeats.answered,
         repeats.answered_kills.len()
     );

@@ -227,3 +227,27 @@ fn a_clean_end_decides_at_once() {
     daemon.stop();
     assert_one_fate(&came(&receiver));
 }
+
+/// A window can be taken out of the config: what waits in its logs is delivered.
+#[test]
+fn without_its_window_a_tier_goes_on() {
+    let (receiver, port) = (Receiver::start(), free_port());
+    let mut place = place(&receiver, port);
+    let client = OtlpClient::new(&format!("http://127.0.0.1:{port}"), Protocol::Grpc);
+    let mut daemon = place.daemon(&[]);
+    ready(&receiver, &client);
+    send_all(&receiver, &client, 0..100);
+    daemon.kill();
+    let without = SAMPLE.replace("  window: 2s\n", "").replace("25%", "100%");
+    place.configure(&(config(&receiver, port, "") + &without));
+    let mut daemon = place.daemon(&[]);
+    ready(&receiver, &client);
+    send_all(&receiver, &client, 100..200);
+    all_is_decided(&mut daemon);
+    let came = came(&receiver);
+    assert!((100..200).all(|n| came.spans.get(&n) == Some(&2)), "{:?}", came.spans);
+    let n_outcomes = (0..100).filter(|n| outcome(*n) != Fortune::Plain).count();
+    let n_kept = came.spans.range(..100).count();
+    assert!(n_kept >= n_outcomes, "{n_kept} of {n_outcomes}");
+    daemon.stop();
+}

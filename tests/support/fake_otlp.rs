@@ -44,8 +44,15 @@ pub(crate) enum Act {
 /// One span's times.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    /// When each was answered; none where it was broken off.
-    pub(crate) answered_at: Vec<Option<Instant>>,
+    /// Of each, the answer; none where it was broken off.
+    pub(crate) answers: Vec<Option<Answered>>,
+}
+
+/// When an answer was given, and since when there was its connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Answered {
+    pub(crate) connected_at: Instant,
+    pub(crate) at: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -79,9 +86,10 @@ impl FakeOtlp {
             while let Ok((stream, _)) = listener.accept().await {
                 let fake = serving.clone();
                 tokio::spawn(async move {
+                    let connected_at = Instant::now();
                     let service = service_fn(move |request| {
                         let fake = fake.clone();
-                        async move { fake.serve(request).await }
+                        async move { fake.serve(connected_at, request).await }
                     });
                     let builder = auto::Builder::new(TokioExecutor::new());
                     // An error is a connection that was told to break.
@@ -144,7 +152,11 @@ impl FakeOtlp {
         self.state.lock().expect("unpoisoned")
     }
 
-    async fn serve(&self, request: Request<Incoming>) -> Result<Response<Body>, std::io::Error> {
+    async fn serve(
+        &self,
+        connected_at: Instant,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, std::io::Error> {
         let broken = || std::io::Error::other("told to break");
         let act = {
             let mut state = self.state();
@@ -176,7 +188,8 @@ impl FakeOtlp {
         };
         let message = if is_packed { unpacked(packed, &encoding) } else { packed.to_vec() };
         let is_stored = !matches!(act, Some(Act::StoreAndBreak));
-        self.store(&path, &message, is_stored.then(Instant::now));
+        let answered = Answered { connected_at, at: Instant::now() };
+        self.store(&path, &message, is_stored.then_some(answered));
         match act {
             Some(Act::StoreAndBreak) => Err(broken()),
             Some(Act::Reject(n)) => Ok(taken(is_grpc, n)),
@@ -184,7 +197,7 @@ impl FakeOtlp {
         }
     }
 
-    fn store(&self, path: &str, message: &[u8], answered_at: Option<Instant>) {
+    fn store(&self, path: &str, message: &[u8], answered: Option<Answered>) {
         let mut state = self.state();
         if path.ends_with("TraceService/Export") || path == "/v1/traces" {
             let request = ExportTraceServiceRequest::decode(message).expect("a request of spans");
@@ -192,7 +205,7 @@ impl FakeOtlp {
                 for span in resource.scope_spans.iter().flat_map(|scope| &scope.spans) {
                     assert_eq!((span.trace_id.len(), span.span_id.len()), (16, 8), "{span:?}");
                     let seen = state.spans.entry(span.span_id.clone()).or_default();
-                    seen.answered_at.push(answered_at);
+                    seen.answers.push(answered);
                 }
             }
             if state.keeps {
