@@ -13,6 +13,7 @@
 
 pub(super) mod body;
 pub(super) mod budget;
+mod greeting;
 pub(super) mod inlet;
 pub(super) mod listen;
 pub(super) mod outcome;
@@ -35,6 +36,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_local;
 use tokio_rustls::TlsAcceptor;
 
+use self::greeting::Greeted;
 use self::listen::{Bound, Listener, Stream};
 use self::reply::Reply;
 use super::{SourceError, Stage, Stop};
@@ -157,6 +159,7 @@ async fn connection(
         let server = Rc::clone(&server);
         async move { Ok::<_, Infallible>(server.answer(request).await) }
     });
+    let stream = Greeted::within(HEADER_TIMEOUT, stream);
     let served = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     if let Err(error) = watcher.watch(served).await {
         tracing::debug!(%error, "a connection broke off");

@@ -63,6 +63,8 @@ struct State {
     resource_logs: Vec<ResourceLogs>,
     n_metrics: usize,
     headers: Vec<HeaderMap>,
+    /// Messages as they came.
+    raw: Vec<Vec<u8>>,
     /// What it received is kept whole, and not only counted.
     keeps: bool,
 }
@@ -140,6 +142,11 @@ impl FakeOtlp {
         self.state().resource_logs.clone()
     }
 
+    /// Every message that was kept, as it came.
+    pub(crate) fn raw(&self) -> Vec<Vec<u8>> {
+        self.state().raw.clone()
+    }
+
     pub(crate) fn n_metrics(&self) -> usize {
         self.state().n_metrics
     }
@@ -199,6 +206,9 @@ impl FakeOtlp {
 
     fn store(&self, path: &str, message: &[u8], answered: Option<Answered>) {
         let mut state = self.state();
+        if state.keeps {
+            state.raw.push(message.to_vec());
+        }
         if path.ends_with("TraceService/Export") || path == "/v1/traces" {
             let request = ExportTraceServiceRequest::decode(message).expect("a request of spans");
             for resource in &request.resource_spans {

@@ -14,7 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use super::{Protocol, spans};
 use crate::event::signal::Signal;
 use crate::sources::net::Answers;
-use crate::sources::net::body::{BodyError, Packing, discard, of_request};
+use crate::sources::net::body::{BodyError, Packing, of_request, refuse};
 use crate::sources::net::inlet::Inlet;
 use crate::sources::net::outcome::{Outcome, RETRY_AFTER_S};
 use crate::sources::net::reply::Reply;
@@ -29,7 +29,7 @@ impl Answers for Server {
         match asked(&request) {
             Ok(packing) => of_outcome(&self.take(request, packing).await),
             Err(refusal) => {
-                discard(request.into_body()).await;
+                refuse(request).await;
                 *refusal
             }
         }

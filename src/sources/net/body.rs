@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::{Body, Incoming};
-use hyper::header::CONTENT_LENGTH;
+use hyper::header::{CONTENT_LENGTH, EXPECT};
 use tokio::time::timeout;
 
 use super::budget::Hold;
@@ -15,6 +15,9 @@ use crate::event::slab::PAD;
 
 /// The longest that a request may take to arrive.
 const RECEIVE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a request is believed to be before more of it came: who only announces a large one, and
+/// sends it slowly or never, must not hold what others need.
+const BELIEVED_BYTES: usize = 128 << 10;
 /// How much more of a body that is refused is read, and for how long: a client that still sends
 /// when the connection is closed does not see the answer, and would send the same again.
 const DISCARD_BYTES_MAX: usize = 64 << 20;
@@ -64,6 +67,9 @@ pub(in crate::sources) enum BodyError {
     /// The client went away, or it is not one whole message.
     #[error("the request broke off: {0}")]
     Broken(String),
+    /// It says that it is packed, and not how (gRPC).
+    #[error("the message is packed, but no packing is named")]
+    PackedByNone,
     /// It cannot be unpacked.
     #[error("the request cannot be unpacked: {0}")]
     Packed(io::Error),
@@ -78,7 +84,7 @@ pub(in crate::sources) async fn of_request(
 ) -> Result<Vec<u8>, BodyError> {
     let said = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if said.and_then(|said| said.parse::<usize>().ok()).is_some_and(|said| said > max_bytes) {
-        discard(request.into_body()).await;
+        refuse(request).await;
         return Err(BodyError::TooLarge(max_bytes));
     }
     let body = receive(request.into_body(), max_bytes, false, hold).await?;
@@ -106,8 +112,15 @@ pub(in crate::sources) async fn receive(
     received
 }
 
+/// Reads a request that is refused by its head, unless its client waits for leave to send it.
+pub(in crate::sources) async fn refuse(request: Request<Incoming>) {
+    if !request.headers().contains_key(EXPECT) {
+        discard(request.into_body()).await;
+    }
+}
+
 /// Reads what is left of a body that is refused, within bounds.
-pub(in crate::sources) async fn discard(mut body: Incoming) {
+async fn discard(mut body: Incoming) {
     let reading = async {
         let mut n_read = 0;
         while let Some(Ok(frame)) = body.frame().await {
@@ -144,8 +157,9 @@ async fn receive_all(
         }
         let room = bytes.capacity();
         if room < least + PAD {
-            // What was said to come, else twice as much as there is.
-            let room_wanted = least.max(wanted).max(limit.min(room * 2)) + PAD;
+            // What was said to come, as far as that is believed; else twice as much as there is.
+            let believed = wanted.min(BELIEVED_BYTES.max(room * 2));
+            let room_wanted = least.max(believed).max(limit.min(room * 2)) + PAD;
             if !hold.wait_for(room_wanted - room).await {
                 return Err(BodyError::Busy);
             }

@@ -152,7 +152,9 @@ impl Inlet {
                 self.context.counters.errors.add(1);
                 Outcome::TooLarge(error.to_string())
             }
-            BodyError::Broken(_) | BodyError::Packed(_) => self.malformed(error.to_string()),
+            BodyError::Broken(_) | BodyError::PackedByNone | BodyError::Packed(_) => {
+                self.malformed(error.to_string())
+            }
         }
     }
 

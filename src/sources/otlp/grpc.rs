@@ -101,11 +101,15 @@ async fn exported(server: &Rc<Server>, request: Request<Incoming>) -> Result<Out
     let frame = receive(request.into_body(), max, true, &mut hold).await;
     let message = frame.and_then(|frame| match message_of(frame) {
         Some((message, false)) => Ok(message),
+        Some((_, true)) if packing == Packing::None => Err(BodyError::PackedByNone),
         Some((message, true)) => unpack(&message, packing, max, &mut hold),
         None => Err(BodyError::Broken("not one whole message".to_owned())),
     });
     let outcome = match message {
         Ok(message) => server.export(signal, message).await,
+        Err(error @ BodyError::PackedByNone) => {
+            return Err(Failure::new(code::INTERNAL, error.to_string()));
+        }
         Err(error) => server.inlet.refused(&error),
     };
     drop((busy, hold));

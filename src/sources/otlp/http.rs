@@ -15,7 +15,7 @@ use super::message::{response, response_json, status, status_json};
 use super::serve::Server;
 use crate::event::otlp::json::request_from_json;
 use crate::event::signal::Signal;
-use crate::sources::net::body::{Packing, discard, of_request};
+use crate::sources::net::body::{Packing, of_request, refuse};
 use crate::sources::net::outcome::{Outcome, RETRY_AFTER_S};
 use crate::sources::net::reply::Reply;
 
@@ -55,7 +55,7 @@ pub(super) async fn answer(server: &Rc<Server>, request: Request<Incoming>) -> R
             of_outcome(&outcome, signal, form)
         }
         Err(refusal) => {
-            discard(request.into_body()).await;
+            refuse(request).await;
             *refusal
         }
     }
