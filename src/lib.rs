@@ -12,8 +12,9 @@
 //!                                                   └─ cursor ► encode ► …
 //! ```
 //!
-//! What a model prints becomes events; an event belongs to one tier by its kind; a tier is one
-//! durable log; each (tier, sink) route is a cursor on it. Responsibility changes hands once, in
+//! What a model prints or sends becomes events; a log belongs to one tier by its kind, spans and
+//! metrics to that of their signal; a tier is one durable log; each (tier, sink) route is a cursor
+//! on it. Responsibility changes hands once, in
 //! the spool: a source's position moves when its events are durable there.
 //!
 //! # The path of one event
@@ -35,6 +36,17 @@
 //!    them; the transport sends it; [`sinks::Sink::judge`] says what the answer means.
 //! 7. `deliver/`: delivered or refused for good (dead letters, with the reason), the cursor moves;
 //!    anything else is tried again with the same bytes. A segment goes when its last cursor passed.
+//!
+//! # The path of a span
+//!
+//! The same, with an OTLP request ([`event::otlp`]) in the place of a chunk of lines: it stays the
+//! protobuf that was received, from `sources/otlp` (or `sources/jaeger`, which makes it of Thrift)
+//! through `pipeline/requests`, which finds every text in it and edits what must not leave, to the
+//! sink. OTLP's log records become lines on arrival, and go the way of those.
+//!
+//! Where a tier has a window, sampling does not decide on the way in: events are spooled
+//! undecided, [`deliver::window`] waits until the outcome of their requests is known
+//! ([`pipeline::fates`]), and appends what is kept to a second log, which the sinks read.
 //!
 //! # The floors
 //!

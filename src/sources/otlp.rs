@@ -5,7 +5,7 @@
 //! address. Spans and metrics go on as the bytes that were received; log records become lines
 //! (`log_lines`).
 //!
-//! Bounds: a request by `max_request`, packed and unpacked, and those of [`super::net`].
+//! Bounds: a request by `max_request`, packed and unpacked, and those of `net`.
 
 mod grpc;
 mod http;
