@@ -98,7 +98,7 @@ fn write_locked(tier: &Tier, file: &mut CursorFile, now: Instant) -> bool {
     }
 }
 
-/// As [`write()`], for who acknowledges; `None` when that would mean to wait for others, or perhaps
+/// As `write`, for who acknowledges; `None` when that would mean to wait for others, or perhaps
 /// for the disk, and the bell should be rung.
 pub(super) fn write_if_quick(tier: &Tier) -> Option<bool> {
     let mut file = tier.cursor_file.try_lock().ok()?;
@@ -106,7 +106,7 @@ pub(super) fn write_if_quick(tier: &Tier) -> Option<bool> {
     file.is_quick(now).then(|| write_locked(tier, &mut file, now))
 }
 
-/// As [`write()`], and makes it durable if that is due, or `at_once`. For the writer's thread alone:
+/// As `write`, and makes it durable if that is due, or `at_once`. For the writer's thread alone:
 /// there is one sync at a time.
 pub(super) fn write_and_sync(tier: &Tier, now: Instant, at_once: bool) {
     let mut file = tier.cursor_file();
