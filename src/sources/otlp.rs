@@ -25,6 +25,7 @@ use super::net::serve;
 use super::{Context, Ended, Intake, Source, SourceError, Stop};
 
 pub use super::net::listen::{Address, ServerTls};
+pub use log_lines::LogLines;
 
 /// What an OTLP source needs to know, resolved.
 #[derive(Clone, Debug)]

@@ -20,6 +20,8 @@ pub(crate) mod jaeger;
 pub(crate) mod json;
 #[path = "targets/oracle.rs"]
 mod oracle;
+#[path = "targets/otlp.rs"]
+pub(crate) mod otlp;
 #[path = "targets/pipeline.rs"]
 pub(crate) mod pipeline;
 #[path = "targets/protect.rs"]
@@ -40,6 +42,9 @@ macro_rules! for_each_target {
             jaeger_compact: $crate::targets::jaeger::compact,
             jaeger_binary: $crate::targets::jaeger::binary,
             jaeger_bare: $crate::targets::jaeger::bare,
+            otlp_request: $crate::targets::otlp::request,
+            otlp_json: $crate::targets::otlp::json,
+            otlp_log_lines: $crate::targets::otlp::log_lines,
             time: $crate::targets::pipeline::times,
             condition: $crate::targets::pipeline::condition,
             line: $crate::targets::pipeline::line,

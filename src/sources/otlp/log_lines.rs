@@ -36,7 +36,7 @@ const SECOND: u32 = tag(2, kind::BYTES);
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct LogLines {
+pub struct LogLines {
     context: Context,
     /// The last scope's member of a line.
     scope: Vec<u8>,
@@ -56,7 +56,9 @@ impl Visit for Check {
 }
 
 impl LogLines {
-    pub(super) fn new(context: &Context) -> Self {
+    /// With the attributes of a source.
+    #[must_use]
+    pub fn new(context: &Context) -> Self {
         Self { context: context.clone(), scope: Vec::new() }
     }
 
@@ -65,7 +67,7 @@ impl LogLines {
     ///
     /// # Errors
     /// [`Malformed`] for what is no request of logs.
-    pub(super) fn chunks(
+    pub fn chunks(
         &mut self,
         message: &[u8],
         (source_key, mut base, observed_ns): (u64, u64, i64),
