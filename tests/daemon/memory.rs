@@ -156,7 +156,7 @@ fn wait_for(daemon: &Daemon, name: &str, sink: &str, n_events: [u64; 2]) {
 #[test]
 fn a_large_file_and_a_sink_in_every_state() {
     let loki = counting();
-    // On a machine under load a slow answer may take seconds, and what came again is not told apart.
+    // Under load a slow answer may take seconds, and what came again is not told apart.
     let config = config(&[("loki", &loki)]).replace("timeout: 2s", "timeout: 10s");
     let mut place = Place::with(&config);
     let mut daemon = place.daemon(&[]);
