@@ -5,6 +5,8 @@
 mod corpus;
 #[path = "bench/plan.rs"]
 mod plan;
+#[path = "bench/rng.rs"]
+mod rng;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 
-use super::floor::thread_cpu_ns;
+use super::spent::thread_cpu_ns;
 
 /// Steps of the measured chain: about 10 ms.
 const STEPS: u64 = 5_000_000;

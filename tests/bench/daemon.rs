@@ -1,14 +1,11 @@
 //! One run of the whole daemon in a child process, and what it cost.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use super::{clock, floor, receiver};
+use super::{clock, counting, floor, receiver, scrape, spent};
 
 /// What is switched on.
 #[derive(Clone, Copy)]
@@ -38,44 +35,13 @@ pub(crate) struct Outcome {
 /// The longest that a run may take.
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Counts allocations; the system's allocator does the work.
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-#[expect(unsafe_code, reason = "a global allocator cannot be written without")]
-// SAFETY: every call is passed on to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// The child: the daemon as `main` would run it, then the floor, then a line of figures.
 pub(crate) fn child(config: &Path, input: &Path) {
     let args = ["sidewake", "run", "--grace", "10s", "--config"].map(std::ffi::OsString::from);
     let args = args.into_iter().chain([config.as_os_str().to_owned()]);
     let cli = sidewake::cli::parse(args).unwrap_or_else(|exit| panic!("{}", exit.text));
     sidewake::cli::execute(&cli).unwrap_or_else(|exit| panic!("{}", exit.text));
-    let (cpu_ns, allocations) = (floor::process_cpu_ns(), ALLOCATIONS.load(Relaxed));
+    let (cpu_ns, allocations) = (spent::process_cpu_ns(), counting::allocations());
     let peak_rss_kb = peak_rss_kb();
     let after = clock::cycles_per_ns();
     let floor_ns = floor::run(input).expect("the floor");
@@ -92,7 +58,7 @@ fn peak_rss_kb() -> u64 {
 pub(crate) fn run(setup: Setup, folder: &Path, input: &Path, run: usize) -> Outcome {
     let before = clock::cycles_per_ns();
     let (port, counts) = receiver::start();
-    let admin = free_port();
+    let admin = scrape::free_port();
     let config = folder.join(format!("run-{run}.yaml"));
     let text = config_text(setup, folder, input, run, port, admin);
     std::fs::write(&config, text).expect("the config");
@@ -110,7 +76,7 @@ pub(crate) fn run(setup: Setup, folder: &Path, input: &Path, run: usize) -> Outc
     while records.is_none() && begun.elapsed() < DEADLINE {
         // Polled rarely: a scrape is part of the child's cost.
         std::thread::sleep(Duration::from_millis(100));
-        records = metrics(admin).and_then(|text| accounted(&text, bytes));
+        records = scrape::metrics(admin).and_then(|text| accounted(&text, bytes));
     }
     let wall = begun.elapsed();
     let (records, written_bytes, syncs) = records.expect("every record is accounted for in time");
@@ -141,10 +107,7 @@ pub(crate) fn run(setup: Setup, folder: &Path, input: &Path, run: usize) -> Outc
 /// The number of records once all bytes are read and every route has dealt with all of its events;
 /// what the spool wrote meanwhile, and its syncs.
 fn accounted(text: &str, bytes: u64) -> Option<(u64, f64, f64)> {
-    let sum = |name: &str| -> f64 {
-        let lines = text.lines().filter(|line| line.starts_with(name));
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
-    };
+    let sum = |name| scrape::sum(text, name);
     let read = sum("sidewake_source_received_bytes_total");
     let (all, spooled) = (sum("sidewake_route_events_total"), sum("sidewake_route_spooled_events"));
     let done = sum("sidewake_route_delivered_events_total")
@@ -153,19 +116,6 @@ fn accounted(text: &str, bytes: u64) -> Option<(u64, f64, f64)> {
     let spool = (sum("sidewake_spool_written_bytes_total"), sum("sidewake_spool_syncs_total"));
     let is_done = read >= bytes as f64 && spooled == 0.0 && done == all && all > 0.0;
     is_done.then_some((all as u64, spool.0, spool.1))
-}
-
-fn metrics(port: u16) -> Option<String> {
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
-    let mut text = String::new();
-    socket.read_to_string(&mut text).ok()?;
-    Some(text)
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound").port()
 }
 
 fn config_text(

@@ -6,6 +6,8 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
+use super::spent::thread_cpu_ns;
+
 /// CPU nanoseconds (this thread's, the reader on the other side not counted) to ship `path` once.
 pub(crate) fn run(path: &Path) -> std::io::Result<u64> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -57,18 +59,4 @@ fn ship(path: &Path, socket: &mut TcpStream) -> std::io::Result<()> {
         slab.copy_within(whole..filled, 0);
         kept = filled - whole;
     }
-}
-
-pub(crate) fn thread_cpu_ns() -> u64 {
-    clock_ns(rustix::time::ClockId::ThreadCPUTime)
-}
-
-/// CPU time of this process so far, user and system.
-pub(crate) fn process_cpu_ns() -> u64 {
-    clock_ns(rustix::time::ClockId::ProcessCPUTime)
-}
-
-fn clock_ns(clock: rustix::time::ClockId) -> u64 {
-    let now = rustix::time::clock_gettime(clock);
-    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }

@@ -17,11 +17,15 @@
 
 mod clock;
 mod corpus;
+mod counting;
 mod daemon;
 mod floor;
 mod middle;
 mod plan;
 mod receiver;
+mod rng;
+mod scrape;
+mod spent;
 
 use std::path::{Path, PathBuf};
 

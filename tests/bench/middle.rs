@@ -7,7 +7,7 @@ use sidewake::event::chunk::{Chunk, Lines};
 use sidewake::event::slab::Pool;
 use sidewake::pipeline::{Pipeline, Plan};
 
-use super::floor::thread_cpu_ns;
+use super::spent::thread_cpu_ns;
 
 /// CPU nanoseconds per line, and lines, of the best of `rounds`.
 pub(crate) fn run(data: &[u8], plan: &Arc<Plan>, rounds: usize) -> (f64, u64) {
