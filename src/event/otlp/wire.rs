@@ -188,20 +188,43 @@ pub fn varint_len(n: u64) -> usize {
     (70 - (n | 1).leading_zeros() as usize) / 7
 }
 
+/// Most bytes of a varint.
+pub const VARINT_MAX: usize = 10;
+
+/// Writes `n` at the front of `out` and returns its length. `out` has [`VARINT_MAX`] bytes of room.
+#[inline]
+pub fn put_varint(out: &mut [u8], mut n: u64) -> usize {
+    let mut at = 0;
+    while n >= 0x80 {
+        out[at] = n as u8 | 0x80;
+        n >>= 7;
+        at += 1;
+    }
+    out[at] = n as u8;
+    at + 1
+}
+
 /// Appends `n` as a varint.
 #[inline]
-pub fn push_varint(out: &mut Vec<u8>, mut n: u64) {
-    while n >= 0x80 {
-        out.push(n as u8 | 0x80);
-        n >>= 7;
-    }
-    out.push(n as u8);
+pub fn push_varint(out: &mut Vec<u8>, n: u64) {
+    let mut bytes = [0; VARINT_MAX];
+    let len = put_varint(&mut bytes, n);
+    out.extend_from_slice(&bytes[..len]);
 }
 
 /// Appends field `number` with the bytes `value`.
 pub fn push_bytes(out: &mut Vec<u8>, number: u32, value: &[u8]) {
     push_head(out, number, value.len());
     out.extend_from_slice(value);
+}
+
+/// Appends field `number` with a text, as UTF-8 whatever it was: a reader may refuse all for one
+/// byte that is not.
+pub fn push_text(out: &mut Vec<u8>, number: u32, text: &[u8]) {
+    match std::str::from_utf8(text) {
+        Ok(_) => push_bytes(out, number, text),
+        Err(_) => push_bytes(out, number, String::from_utf8_lossy(text).as_bytes()),
+    }
 }
 
 /// Appends the head of field `number`, whose value of `len` bytes follows.
@@ -306,12 +329,13 @@ mod tests {
     #[test]
     fn varints_have_the_length_they_say() {
         for shift in 0..64 {
-            for n in [1u64 << shift, (1 << shift) - 1] {
+            for n in [1u64 << shift, (1 << shift) - 1, (1 << shift) + 1] {
                 let mut out = Vec::new();
                 push_varint(&mut out, n);
                 assert_eq!(out.len(), varint_len(n), "{n}");
                 assert_eq!(varint(&out, &mut 0, out.len()), Ok(n));
             }
         }
+        assert_eq!(varint_len(u64::MAX), VARINT_MAX);
     }
 }

@@ -21,10 +21,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::labels::{StreamKind, label_string, pod};
 use super::metadata::{FixedPairs, OwnPairs};
 use super::pack::{Packer, Press};
-use super::wire::{VARINT_MAX, push_field, push_literal, push_varint, put_varint, varint_len};
+use super::wire::{push_field, push_literal};
 use super::{Options, SCRATCHES_MAX};
 use crate::event::batch::{Batch, RecordId};
 use crate::event::origin::Origin;
+use crate::event::otlp::wire::{VARINT_MAX, push_varint, put_varint, varint_len};
 use crate::event::record::{Flags, Record};
 use crate::sinks::{Body, Encoder, LogRange, Refused};
 

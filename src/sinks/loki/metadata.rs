@@ -21,8 +21,9 @@
 
 use std::borrow::Cow;
 
-use super::wire::{push_field, push_varint};
+use super::wire::push_field;
 use crate::event::batch::RecordId;
+use crate::event::otlp::wire::{push_varint, varint_len};
 use crate::event::record::{Flags, Kind, Level, Record, THRESHOLD_MASK};
 
 /// Field 3 of `EntryAdapter`, length-delimited.
@@ -124,7 +125,7 @@ impl<'a> OwnPairs<'a> {
             0 => 0,
             len => {
                 let pair = request_id_pair_len(len);
-                1 + super::wire::varint_len(pair as u64) + pair
+                1 + varint_len(pair as u64) + pair
             }
         };
         let trace_id = if self.trace_id.is_empty() { 0 } else { TRACE_ID.len() + 32 };
@@ -173,7 +174,7 @@ fn push_hex(out: &mut Vec<u8>, n: u64) {
 }
 
 fn request_id_pair_len(value_len: usize) -> usize {
-    REQUEST_ID.len() + super::wire::varint_len(value_len as u64) + value_len
+    REQUEST_ID.len() + varint_len(value_len as u64) + value_len
 }
 
 /// Sampling probability and flags; no allocation when there is nothing to say.

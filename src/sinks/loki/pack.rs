@@ -115,7 +115,7 @@ impl Packer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sinks::loki::wire::push_varint;
+    use crate::event::otlp::wire::push_varint;
 
     /// Whatever the lengths of what is written, the joined elements are one sound block.
     #[test]

@@ -1,38 +1,9 @@
-//! The few pieces of protobuf's and snappy's wire formats that a push needs, into a reused buffer.
+//! The few pieces of protobuf's and snappy's wire formats that a push needs beside
+//! [`crate::event::otlp::wire`], into a reused buffer.
 //!
-//! Source: protobuf encoding guide (varints, length-delimited fields); snappy's
-//! `format_description.txt`.
+//! Source: protobuf encoding guide (length-delimited fields); snappy's `format_description.txt`.
 
-/// Most bytes of a varint.
-pub(super) const VARINT_MAX: usize = 10;
-
-/// Bytes of `n` as a varint.
-#[inline]
-pub(super) fn varint_len(n: u64) -> usize {
-    // 7 bits a byte; `| 1` because zero takes a byte too.
-    (70 - (n | 1).leading_zeros() as usize) / 7
-}
-
-/// Writes `n` at the front of `out` and returns its length. `out` has [`VARINT_MAX`] bytes of room.
-#[inline]
-pub(super) fn put_varint(out: &mut [u8], mut n: u64) -> usize {
-    let mut at = 0;
-    while n >= 0x80 {
-        out[at] = n as u8 | 0x80;
-        n >>= 7;
-        at += 1;
-    }
-    out[at] = n as u8;
-    at + 1
-}
-
-/// Appends `n`.
-#[inline]
-pub(super) fn push_varint(out: &mut Vec<u8>, n: u64) {
-    let mut bytes = [0; VARINT_MAX];
-    let len = put_varint(&mut bytes, n);
-    out.extend_from_slice(&bytes[..len]);
-}
+use crate::event::otlp::wire::push_varint;
 
 /// Appends a length-delimited field with a one-byte `tag`.
 #[inline]
@@ -54,18 +25,6 @@ pub(super) fn push_literal(out: &mut Vec<u8>, raw: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn varints_have_the_length_they_say() {
-        for shift in 0..64 {
-            for n in [1u64 << shift, (1 << shift) - 1, (1 << shift) + 1] {
-                let mut out = Vec::new();
-                push_varint(&mut out, n);
-                assert_eq!(out.len(), varint_len(n), "{n}");
-            }
-        }
-        assert_eq!(varint_len(u64::MAX), VARINT_MAX);
-    }
 
     #[test]
     fn literals_decode() {

@@ -15,13 +15,13 @@ use serde_json::value::RawValue;
 
 use crate::event::batch::{Batch, Event};
 use crate::event::otlp::wire::{
-    push_bytes, push_fixed32, push_fixed64, push_head, push_message, push_number,
+    push_bytes, push_fixed32, push_fixed64, push_head, push_message, push_number, push_text,
 };
 use crate::event::record::{Flags, Level};
 
 mod any_value;
 
-use any_value::{push_any_value, push_attributes, push_text};
+use any_value::{push_any_value, push_attributes};
 
 /// A line of OpenTelemetry's shape; one with any other member is none.
 #[derive(Deserialize)]
@@ -166,7 +166,7 @@ fn push_otel(event: &Event<'_>, line: &OtelLine<'_>, out: &mut Vec<u8>) {
 
 fn push_line(event: &Event<'_>, out: &mut Vec<u8>) {
     push_known(event, None, None, out);
-    push_message(out, 5, |out| push_text(out, event.bytes));
+    push_message(out, 5, |out| push_text(out, 1, event.bytes));
     push_text_attribute(out, 6, "log.kind", event.record.kind().as_str().as_bytes());
     if let Some(id) = event.request_id() {
         push_text_attribute(out, 6, "request_id", id);
@@ -176,7 +176,7 @@ fn push_line(event: &Event<'_>, out: &mut Vec<u8>) {
 fn push_text_attribute(out: &mut Vec<u8>, number: u32, key: &str, value: &[u8]) {
     push_message(out, number, |out| {
         push_bytes(out, 1, key.as_bytes());
-        push_message(out, 2, |out| push_text(out, value));
+        push_message(out, 2, |out| push_text(out, 1, value));
     });
 }
 

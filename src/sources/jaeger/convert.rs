@@ -24,7 +24,7 @@ use std::ops::Range;
 
 use super::meaning::Scope;
 use super::message::{self, Protocol};
-use super::proto::push_text;
+use super::proto::push_set_text;
 use super::span::Span;
 use super::tags::{Keys, Value, attribute};
 use super::thrift::{List, Reader, ThriftError, Type};
@@ -204,8 +204,8 @@ fn scope(scope: Scope<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     if scope != Scope::default() {
         push_message(&mut out, 1, |out| {
-            push_text(out, 1, scope.name);
-            push_text(out, 2, scope.version);
+            push_set_text(out, 1, scope.name);
+            push_set_text(out, 2, scope.version);
         });
     }
     out

@@ -9,7 +9,7 @@
 //! told from a parent by `parentSpanId`, an attribute from a status by all other tags.
 
 use super::meaning::{Said, Scope, Status};
-use super::proto::{push_set_fixed64, push_set_number, push_text};
+use super::proto::{push_set_fixed64, push_set_number, push_set_text};
 use super::tags::{Keys, Value, attribute};
 use super::thrift::{List, Reader, ThriftError, Type};
 use crate::event::otlp::wire::{push_bytes, push_message};
@@ -94,11 +94,11 @@ impl<'a> Span<'a> {
         push_message(out, 2, |out| {
             push_bytes(out, 1, &self.trace.to_bytes());
             push_bytes(out, 2, &self.id.to_be_bytes());
-            push_text(out, 3, trace_state);
+            push_set_text(out, 3, trace_state);
             if parent_id != 0 {
                 push_bytes(out, 4, &parent_id.to_be_bytes());
             }
-            push_text(out, 5, self.name);
+            push_set_text(out, 5, self.name);
             push_set_number(out, 6, kind);
             push_set_fixed64(out, 7, nanoseconds(self.start_us));
             push_set_fixed64(out, 8, nanoseconds(end_us));
@@ -107,7 +107,7 @@ impl<'a> Span<'a> {
             self.write_links(out, parent_id)?;
             if status != Status::default() {
                 push_message(out, 15, |out| {
-                    push_text(out, 2, status.message);
+                    push_set_text(out, 2, status.message);
                     push_set_number(out, 3, status.code);
                 });
             }
@@ -224,7 +224,7 @@ impl<'a> Log<'a> {
         let Some(Value::Text(name)) = self.name else {
             return keys.write(out, 3, self.fields, Some);
         };
-        push_text(out, 2, name);
+        push_set_text(out, 2, name);
         keys.write(out, 3, self.fields, |key| (key != b"event").then_some(key))
     }
 }

@@ -8,9 +8,9 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::proto::{push_text, push_text_always};
+use super::proto::push_set_text;
 use super::thrift::{List, Reader, ThriftError, Type};
-use crate::event::otlp::wire::{push_bytes, push_fixed64, push_message, push_number};
+use crate::event::otlp::wire::{push_bytes, push_fixed64, push_message, push_number, push_text};
 
 /// A key and its value.
 #[derive(Clone, Copy, Debug)]
@@ -159,7 +159,7 @@ impl<'a> Keys<'a> {
 /// Writes one `KeyValue`.
 pub(super) fn attribute(out: &mut Vec<u8>, field: u32, key: &[u8], value: Value<'_>) {
     push_message(out, field, |out| {
-        push_text(out, 1, key);
+        push_set_text(out, 1, key);
         push_message(out, 2, |out| any_value(out, value));
     });
 }
@@ -167,7 +167,7 @@ pub(super) fn attribute(out: &mut Vec<u8>, field: u32, key: &[u8], value: Value<
 /// The content of an `AnyValue`; none for a type that is not known.
 fn any_value(out: &mut Vec<u8>, value: Value<'_>) {
     match value {
-        Value::Text(text) => push_text_always(out, 1, text),
+        Value::Text(text) => push_text(out, 1, text),
         Value::Bool(bool) => push_number(out, 2, u64::from(bool)),
         Value::Long(long) => push_number(out, 3, long as u64),
         Value::Double(double) => push_fixed64(out, 4, double.to_bits()),

@@ -13,7 +13,7 @@ pub(super) fn push_any_value(out: &mut Vec<u8>, json: &str) {
     let mut reader = serde_json::Deserializer::from_str(json);
     if AnySeed(out).deserialize(&mut reader).is_err() {
         out.truncate(start);
-        push_text(out, json.as_bytes());
+        push_bytes(out, 1, json.as_bytes());
     }
 }
 
@@ -24,14 +24,6 @@ pub(super) fn push_attributes(out: &mut Vec<u8>, number: u32, json: &str) {
     let mut reader = serde_json::Deserializer::from_str(json);
     if (MembersSeed { out, number }).deserialize(&mut reader).is_err() {
         out.truncate(start);
-    }
-}
-
-/// Appends the member `string_value`.
-pub(super) fn push_text(out: &mut Vec<u8>, text: &[u8]) {
-    match std::str::from_utf8(text) {
-        Ok(_) => push_bytes(out, 1, text),
-        Err(_) => push_bytes(out, 1, String::from_utf8_lossy(text).as_bytes()),
     }
 }
 
