@@ -14,6 +14,7 @@ use crate::deliver::{
     Budget, DeadLetters, DrainSwitch, Options, RateLimit, RateUnit, Retry, Route, RouteStatus,
     drain,
 };
+use crate::event::otlp::transport::http_path;
 use crate::event::signal::Signal;
 use crate::pipeline::classify::RULES;
 use crate::secret::Secret;
@@ -220,7 +221,7 @@ fn otlp_sink(sink: &config::sinks::Otlp, tier: &Tier) -> otlp::Otlp {
     let url = match (own, protocol) {
         (Some(own), _) => own.as_str().to_owned(),
         (None, otlp::Protocol::Grpc) => sink.endpoint.as_str().to_owned(),
-        (None, otlp::Protocol::Http) => sink.endpoint.join(otlp::http_path(tier.signal)),
+        (None, otlp::Protocol::Http) => sink.endpoint.join(http_path(tier.signal)),
     };
     let mut headers: Vec<(String, Secret)> =
         sink.headers.0.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect();

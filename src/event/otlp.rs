@@ -20,6 +20,7 @@ pub mod edit;
 pub mod json;
 pub mod schema;
 pub mod subset;
+pub mod transport;
 pub mod walk;
 pub mod wire;
 

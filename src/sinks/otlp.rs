@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::{Body, Encoder, LogRange, Refused, Response, Sink, Transport, Verdict};
 use crate::event::batch::Batch;
+use crate::event::otlp::transport::{GRPC_HEAD_LEN, grpc_head, grpc_path};
 use crate::event::signal::Signal;
 use crate::secret::Secret;
 
@@ -72,26 +73,6 @@ pub struct Options {
     pub timeout: Duration,
 }
 
-/// The path of a signal's service.
-#[must_use]
-pub fn grpc_path(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Traces => "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-        Signal::Metrics => "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
-        Signal::Logs => "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
-    }
-}
-
-/// The path of a signal below an HTTP endpoint.
-#[must_use]
-pub fn http_path(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Traces => "/v1/traces",
-        Signal::Metrics => "/v1/metrics",
-        Signal::Logs => "/v1/logs",
-    }
-}
-
 /// The OTLP sink of one route.
 #[derive(Debug)]
 pub struct Otlp {
@@ -111,7 +92,7 @@ impl Sink for Otlp {
         let Options { protocol, compression, .. } = self.options;
         let mut message = Vec::new();
         if protocol == Protocol::Grpc {
-            message.extend_from_slice(&[0; FRAME_HEAD]);
+            message.extend_from_slice(&[0; GRPC_HEAD_LEN]);
         }
         let head_len = message.len();
         let tier = self.options.tier.clone();
@@ -137,9 +118,6 @@ impl Sink for Otlp {
         }
     }
 }
-
-/// gRPC's head of a message: whether it is packed, and its length.
-const FRAME_HEAD: usize = 5;
 
 struct RequestEncoder {
     protocol: Protocol,
@@ -174,10 +152,9 @@ impl Encoder for RequestEncoder {
         let is_packed = packed.is_some();
         body.bytes = packed.unwrap_or(message);
         if protocol == Protocol::Grpc {
-            let len = u32::try_from(body.bytes.len() - head_len)
-                .map_err(|_| "the request is larger than gRPC's messages can be")?;
-            body.bytes[0] = u8::from(is_packed);
-            body.bytes[1..FRAME_HEAD].copy_from_slice(&len.to_be_bytes());
+            let head = grpc_head(is_packed, body.bytes.len() - head_len)
+                .ok_or("the request is larger than gRPC's messages can be")?;
+            body.bytes[..GRPC_HEAD_LEN].copy_from_slice(&head);
         } else {
             body.headers.insert("content-type", "application/x-protobuf".to_owned());
         }

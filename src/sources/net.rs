@@ -14,6 +14,7 @@
 pub(super) mod body;
 pub(super) mod budget;
 mod greeting;
+pub(super) mod head;
 pub(super) mod inlet;
 pub(super) mod listen;
 pub(super) mod outcome;

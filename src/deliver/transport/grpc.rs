@@ -18,11 +18,10 @@ use super::{
     ANSWER_BYTES_MAX, Answer, Client, Outgoing, SendError, Sending, TransportError,
     TransportOptions,
 };
+use crate::event::otlp::transport::GRPC_HEAD_LEN;
 use crate::event::otlp::wire::{Reader, kind};
 use crate::secret::Secret;
 
-/// gRPC's head of a message.
-const FRAME_HEAD: usize = 5;
 /// UNKNOWN: what a call without a status is.
 const UNKNOWN: u32 = 2;
 
@@ -77,7 +76,7 @@ async fn read(response: Response) -> Result<Answer, SendError> {
     let (code, message) = status_of(of_grpc).unwrap_or_else(|| without_status(status));
     Ok(Answer {
         status,
-        body: frame.get(FRAME_HEAD..).unwrap_or_default().to_vec(),
+        body: frame.get(GRPC_HEAD_LEN..).unwrap_or_default().to_vec(),
         retry_after: retry_delay(of_grpc),
         grpc: Some((code, message)),
     })

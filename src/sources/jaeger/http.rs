@@ -6,18 +6,20 @@
 use std::rc::Rc;
 
 use hyper::body::Incoming;
-use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
-};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::header::HeaderValue;
+use hyper::{Request, Response, StatusCode};
 
 use super::{Protocol, spans};
 use crate::event::signal::Signal;
 use crate::sources::net::Answers;
 use crate::sources::net::body::{BodyError, Packing, of_request, refuse};
+use crate::sources::net::head::{self, Refusal};
 use crate::sources::net::inlet::Inlet;
-use crate::sources::net::outcome::{Outcome, RETRY_AFTER_S};
+use crate::sources::net::outcome::Outcome;
 use crate::sources::net::reply::Reply;
+
+/// Both names that clients use.
+const TYPES: [&[u8]; 2] = [b"application/x-thrift", b"application/vnd.apache.thrift.binary"];
 
 /// What all sockets and connections share. For one thread.
 pub(super) struct Server {
@@ -30,35 +32,26 @@ impl Answers for Server {
             Ok(packing) => of_outcome(&self.take(request, packing).await),
             Err(refusal) => {
                 refuse(request).await;
-                *refusal
+                refusal.answer(said)
             }
         }
     }
 }
 
-/// How a batch is packed; or the answer, where the head says that it is none.
-fn asked(request: &Request<Incoming>) -> Result<Packing, Box<Response<Reply>>> {
-    let header = |name| request.headers().get(name).map_or(&b""[..], HeaderValue::as_bytes);
+/// How a batch is packed.
+fn asked(request: &Request<Incoming>) -> Result<Packing, Refusal> {
     if request.uri().path() != "/api/traces" {
-        return Err(Box::new(said(StatusCode::NOT_FOUND, "POST to /api/traces")));
+        return Err(Refusal::not_found("POST to /api/traces"));
     }
-    if request.method() != Method::POST {
-        let mut refusal = said(StatusCode::METHOD_NOT_ALLOWED, "only POST is taken");
-        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-        return Err(Box::new(refusal));
-    }
-    if !is_thrift(header(CONTENT_TYPE)) {
+    head::only_post(request)?;
+    let content_type = head::content_type(request);
+    let is_thrift = TYPES.iter().any(|known| content_type.eq_ignore_ascii_case(known));
+    if !is_thrift {
         let words = "Content-Type must be application/x-thrift or \
                      application/vnd.apache.thrift.binary";
-        return Err(Box::new(said(StatusCode::UNSUPPORTED_MEDIA_TYPE, words)));
+        return Err(Refusal::wrong_type(words));
     }
-    Packing::parse(header(CONTENT_ENCODING)).ok_or_else(|| {
-        let words = format!("Content-Encoding must be one of {}", Packing::ACCEPTED);
-        let mut refusal = said(StatusCode::UNSUPPORTED_MEDIA_TYPE, &words);
-        let accepted = HeaderValue::from_static(Packing::ACCEPTED);
-        refusal.headers_mut().insert(ACCEPT_ENCODING, accepted);
-        Box::new(refusal)
-    })
+    head::packing(request)
 }
 
 impl Server {
@@ -94,38 +87,17 @@ impl Server {
     }
 }
 
-/// Both names that clients use, whatever parameters follow.
-fn is_thrift(content_type: &[u8]) -> bool {
-    let name = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    [&b"application/x-thrift"[..], b"application/vnd.apache.thrift.binary"]
-        .iter()
-        .any(|known| name.eq_ignore_ascii_case(known))
-}
-
 fn of_outcome(outcome: &Outcome) -> Response<Reply> {
-    let words = outcome.words();
-    match outcome {
+    if let Outcome::Taken { .. } = outcome {
         // Jaeger's clients read nothing else.
-        Outcome::Taken { .. } => {
-            let mut response = Response::new(Reply::default());
-            *response.status_mut() = StatusCode::ACCEPTED;
-            response
-        }
-        Outcome::Malformed(_) => said(StatusCode::BAD_REQUEST, &words),
-        Outcome::NoTier(_) => said(StatusCode::NOT_FOUND, &words),
-        Outcome::TooLarge(_) => said(StatusCode::PAYLOAD_TOO_LARGE, &words),
-        Outcome::Busy(_) => {
-            let mut response = said(StatusCode::SERVICE_UNAVAILABLE, &words);
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
-            response
-        }
+        let mut response = Response::new(Reply::default());
+        *response.status_mut() = StatusCode::ACCEPTED;
+        return response;
     }
+    said(head::status_of(outcome), &outcome.words())
 }
 
 fn said(code: StatusCode, words: &str) -> Response<Reply> {
-    let mut response = Response::new(Reply::whole(format!("{words}\n").into_bytes()));
-    *response.status_mut() = code;
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, text);
-    response
+    head::answer_with(code, text, format!("{words}\n").into_bytes())
 }

@@ -11,6 +11,7 @@ use hyper::header::{CONTENT_LENGTH, EXPECT};
 use tokio::time::timeout;
 
 use super::budget::Hold;
+use crate::event::otlp::transport::GRPC_HEAD_LEN;
 use crate::event::slab::PAD;
 
 /// The longest that a request may take to arrive.
@@ -22,8 +23,6 @@ const BELIEVED_BYTES: usize = 128 << 10;
 /// when the connection is closed does not see the answer, and would send the same again.
 const DISCARD_BYTES_MAX: usize = 64 << 20;
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(10);
-/// gRPC's head of a message: a flag and the length.
-pub(in crate::sources) const FRAME_HEAD: usize = 5;
 /// Steps in which packed bodies are unpacked.
 const STEP: usize = 64 << 10;
 
@@ -88,10 +87,7 @@ pub(in crate::sources) async fn of_request(
         return Err(BodyError::TooLarge(max_bytes));
     }
     let body = receive(request.into_body(), max_bytes, false, hold).await?;
-    match packing {
-        Packing::None => Ok(body),
-        packing => unpack(&body, packing, max_bytes, hold),
-    }
+    unpack(body, packing, max_bytes, hold)
 }
 
 /// Receives a body whole. With `framed`, the five bytes that gRPC puts in front say how long it
@@ -140,16 +136,16 @@ async fn receive_all(
     is_framed: bool,
     hold: &mut Hold,
 ) -> Result<Vec<u8>, BodyError> {
-    let limit = if is_framed { max_bytes + FRAME_HEAD } else { max_bytes };
+    let limit = if is_framed { max_bytes + GRPC_HEAD_LEN } else { max_bytes };
     let mut bytes = Vec::new();
     let said = body.size_hint().exact().unwrap_or(0);
     let mut wanted = usize::try_from(said).unwrap_or(usize::MAX);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| BodyError::Broken(error.to_string()))?;
         let Ok(data) = frame.into_data() else { continue };
-        if is_framed && bytes.is_empty() && data.len() >= FRAME_HEAD {
+        if is_framed && bytes.is_empty() && data.len() >= GRPC_HEAD_LEN {
             let len = u32::from_be_bytes([data[1], data[2], data[3], data[4]]);
-            wanted = len as usize + FRAME_HEAD;
+            wanted = len as usize + GRPC_HEAD_LEN;
         }
         let least = bytes.len() + data.len();
         if wanted.max(least) > limit {
@@ -172,17 +168,18 @@ async fn receive_all(
 
 /// Unpacks `packed`, at most `max_bytes` of it.
 pub(in crate::sources) fn unpack(
-    packed: &[u8],
+    packed: Vec<u8>,
     packing: Packing,
     max_bytes: usize,
     hold: &mut Hold,
 ) -> Result<Vec<u8>, BodyError> {
+    let bytes = packed.as_slice();
     match packing {
-        Packing::None => Ok(packed.to_vec()),
-        Packing::Gzip => unpacked(flate2::bufread::MultiGzDecoder::new(packed), max_bytes, hold),
-        Packing::Deflate => unpacked(flate2::bufread::ZlibDecoder::new(packed), max_bytes, hold),
+        Packing::None => Ok(packed),
+        Packing::Gzip => unpacked(flate2::bufread::MultiGzDecoder::new(bytes), max_bytes, hold),
+        Packing::Deflate => unpacked(flate2::bufread::ZlibDecoder::new(bytes), max_bytes, hold),
         Packing::Zstd => {
-            let reader = zstd::stream::read::Decoder::with_buffer(packed);
+            let reader = zstd::stream::read::Decoder::with_buffer(bytes);
             let mut reader = reader.map_err(BodyError::Packed)?;
             // 8 MiB of window is what RFC 8878 asks of every decoder, and no more.
             reader.window_log_max(23).map_err(BodyError::Packed)?;
@@ -268,7 +265,7 @@ mod tests {
         let bytes: Vec<u8> = (0..300_000u32).flat_map(u32::to_le_bytes).collect();
         for packing in ALL {
             let mut hold = Budget::new(1).begin();
-            let got = unpack(&packed(packing, &bytes), packing, bytes.len(), &mut hold);
+            let got = unpack(packed(packing, &bytes), packing, bytes.len(), &mut hold);
             assert!(got.expect("sound") == bytes, "{packing:?}");
         }
     }
@@ -281,10 +278,10 @@ mod tests {
             let packed = packed(*packing, &bomb);
             assert!(packed.len() < 1 << 20);
             let mut hold = Budget::new(1).begin();
-            let error = unpack(&packed, *packing, 1 << 20, &mut hold).expect_err("a bomb");
+            let error = unpack(packed.clone(), *packing, 1 << 20, &mut hold).expect_err("a bomb");
             assert!(matches!(error, BodyError::TooLarge(_)), "{error}");
             for broken in [&packed[..packed.len() / 2], b"no packed bytes", b""] {
-                let error = unpack(broken, *packing, 100 << 20, &mut hold);
+                let error = unpack(broken.to_vec(), *packing, 100 << 20, &mut hold);
                 assert!(
                     matches!(error, Err(BodyError::Packed(_))) || broken.is_empty(),
                     "{packing:?}: {error:?}"

@@ -17,8 +17,9 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::message::{response, retry_info, status};
 use super::serve::Server;
+use crate::event::otlp::transport::{GRPC_HEAD_LEN, grpc_head, grpc_path};
 use crate::event::signal::Signal;
-use crate::sources::net::body::{BodyError, FRAME_HEAD, Packing, receive, unpack};
+use crate::sources::net::body::{BodyError, Packing, receive, unpack};
 use crate::sources::net::outcome::Outcome;
 use crate::sources::net::reply::Reply;
 
@@ -81,11 +82,9 @@ pub(super) async fn answer(server: &Rc<Server>, request: Request<Incoming>) -> R
 }
 
 async fn exported(server: &Rc<Server>, request: Request<Incoming>) -> Result<Outcome, Failure> {
-    let signal = match request.uri().path() {
-        "/opentelemetry.proto.collector.trace.v1.TraceService/Export" => Signal::Traces,
-        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export" => Signal::Metrics,
-        "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => Signal::Logs,
-        path => return Err(Failure::new(code::UNIMPLEMENTED, format!("there is no {path} here"))),
+    let path = request.uri().path();
+    let Some(signal) = Signal::ALL.into_iter().find(|signal| grpc_path(*signal) == path) else {
+        return Err(Failure::new(code::UNIMPLEMENTED, format!("there is no {path} here")));
     };
     if request.method() != Method::POST {
         return Err(Failure::new(code::INTERNAL, "gRPC calls are POST requests"));
@@ -102,7 +101,7 @@ async fn exported(server: &Rc<Server>, request: Request<Incoming>) -> Result<Out
     let message = frame.and_then(|frame| match message_of(frame) {
         Some((message, false)) => Ok(message),
         Some((_, true)) if packing == Packing::None => Err(BodyError::PackedByNone),
-        Some((message, true)) => unpack(&message, packing, max, &mut hold),
+        Some((message, true)) => unpack(message, packing, max, &mut hold),
         None => Err(BodyError::Broken("not one whole message".to_owned())),
     });
     let outcome = match message {
@@ -120,19 +119,17 @@ async fn exported(server: &Rc<Server>, request: Request<Incoming>) -> Result<Out
 fn message_of(mut frame: Vec<u8>) -> Option<(Vec<u8>, bool)> {
     let &[flag, a, b, c, d] = frame.first_chunk()?;
     let len = u32::from_be_bytes([a, b, c, d]) as usize;
-    if flag > 1 || frame.len() != FRAME_HEAD + len {
+    if flag > 1 || frame.len() != GRPC_HEAD_LEN + len {
         return None;
     }
-    frame.drain(..FRAME_HEAD);
+    frame.drain(..GRPC_HEAD_LEN);
     Some((frame, flag == 1))
 }
 
 fn framed(message: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(FRAME_HEAD + message.len());
-    frame.push(0);
-    frame.extend_from_slice(&(message.len() as u32).to_be_bytes());
-    frame.extend_from_slice(message);
-    frame
+    // An answer is a few bytes.
+    let head = grpc_head(false, message.len()).unwrap_or_default();
+    [&head, message].concat()
 }
 
 /// The response message, or how the call failed.

@@ -1,22 +1,21 @@
 //! HTTP's side: protobuf or JSON by `POST`, answered in kind.
 //!
-//! Source: OTLP specification, "OTLP/HTTP". Never answers 500: clients must not send such a request
-//! again, and everything that can pass is 503.
+//! Source: OTLP specification, "OTLP/HTTP".
 
 use std::rc::Rc;
 
 use hyper::body::Incoming;
-use hyper::header::{
-    ACCEPT_ENCODING, ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, RETRY_AFTER,
-};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::header::HeaderValue;
+use hyper::{Request, Response, StatusCode};
 
 use super::message::{response, response_json, status, status_json};
 use super::serve::Server;
 use crate::event::otlp::json::request_from_json;
+use crate::event::otlp::transport::http_path;
 use crate::event::signal::Signal;
 use crate::sources::net::body::{Packing, of_request, refuse};
-use crate::sources::net::outcome::{Outcome, RETRY_AFTER_S};
+use crate::sources::net::head::{self, Refusal};
+use crate::sources::net::outcome::Outcome;
 use crate::sources::net::reply::Reply;
 
 /// How a request and its answer are written.
@@ -27,9 +26,8 @@ enum Form {
 }
 
 impl Form {
-    /// The form that a `Content-Type` names, whatever parameters follow.
-    fn parse(value: &[u8]) -> Option<Self> {
-        let name = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    /// The form that a type is the name of.
+    fn parse(name: &[u8]) -> Option<Self> {
         if name.eq_ignore_ascii_case(b"application/x-protobuf")
             || name.eq_ignore_ascii_case(b"application/protobuf")
         {
@@ -49,50 +47,33 @@ impl Form {
 
 /// Answers a request.
 pub(super) async fn answer(server: &Rc<Server>, request: Request<Incoming>) -> Response<Reply> {
-    match asked(&request) {
+    let form = Form::parse(head::content_type(&request));
+    match asked(&request, form) {
         Ok((signal, form, packing)) => {
             let outcome = exported(server, signal, (form, packing), request).await;
             of_outcome(&outcome, signal, form)
         }
         Err(refusal) => {
             refuse(request).await;
-            *refusal
+            refusal.answer(|code, words| failed(form.unwrap_or(Form::Json), code, words))
         }
     }
 }
 
-/// What is sent, and how; or the answer, where the head says that it is nothing for us.
-fn asked(request: &Request<Incoming>) -> Result<(Signal, Form, Packing), Box<Response<Reply>>> {
-    let header = |name| request.headers().get(name).map_or(&b""[..], HeaderValue::as_bytes);
-    let form = Form::parse(header(CONTENT_TYPE));
-    let refused = |code, words: &str| Box::new(failed(form.unwrap_or(Form::Json), code, words));
-    let signal = match request.uri().path() {
-        "/v1/traces" => Signal::Traces,
-        "/v1/metrics" => Signal::Metrics,
-        "/v1/logs" => Signal::Logs,
-        _ => {
-            let words = "POST to /v1/traces, /v1/metrics or /v1/logs";
-            return Err(refused(StatusCode::NOT_FOUND, words));
-        }
-    };
-    if request.method() != Method::POST {
-        let mut refusal = refused(StatusCode::METHOD_NOT_ALLOWED, "only POST is taken");
-        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-        return Err(refusal);
-    }
-    let unsupported = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    let Some(form) = form else {
-        let words = "Content-Type must be application/x-protobuf or application/json";
-        return Err(refused(unsupported, words));
-    };
-    let Some(packing) = Packing::parse(header(CONTENT_ENCODING)) else {
-        let words = format!("Content-Encoding must be one of {}", Packing::ACCEPTED);
-        let mut refusal = refused(unsupported, &words);
-        let accepted = HeaderValue::from_static(Packing::ACCEPTED);
-        refusal.headers_mut().insert(ACCEPT_ENCODING, accepted);
-        return Err(refusal);
-    };
-    Ok((signal, form, packing))
+/// What is sent, and how.
+fn asked(
+    request: &Request<Incoming>,
+    form: Option<Form>,
+) -> Result<(Signal, Form, Packing), Refusal> {
+    let path = request.uri().path();
+    let signal = Signal::ALL.into_iter().find(|signal| http_path(*signal) == path);
+    let signal =
+        signal.ok_or_else(|| Refusal::not_found("POST to /v1/traces, /v1/metrics or /v1/logs"))?;
+    head::only_post(request)?;
+    let form = form.ok_or_else(|| {
+        Refusal::wrong_type("Content-Type must be application/x-protobuf or application/json")
+    })?;
+    Ok((signal, form, head::packing(request)?))
 }
 
 async fn exported(
@@ -121,26 +102,17 @@ async fn exported(
 }
 
 fn of_outcome(outcome: &Outcome, signal: Signal, form: Form) -> Response<Reply> {
-    let words = outcome.words();
-    let code = match outcome {
-        Outcome::Taken { n_rejected } => {
-            let body = match form {
-                Form::Protobuf => response(*n_rejected, &words),
-                Form::Json => response_json(signal, *n_rejected, &words),
-            };
-            return with_body(form, StatusCode::OK, body);
-        }
-        Outcome::Malformed(_) => StatusCode::BAD_REQUEST,
-        Outcome::NoTier(_) => StatusCode::NOT_FOUND,
-        Outcome::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
-        Outcome::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+    let (code, words) = (head::status_of(outcome), outcome.words());
+    let Outcome::Taken { n_rejected } = *outcome else { return failed(form, code, &words) };
+    let body = match form {
+        Form::Protobuf => response(n_rejected, &words),
+        Form::Json => response_json(signal, n_rejected, &words),
     };
-    failed(form, code, &words)
+    head::answer_with(code, form.content_type(), body)
 }
 
 /// An error, with a `google.rpc.Status` in the request's form.
 fn failed(form: Form, code: StatusCode, words: &str) -> Response<Reply> {
-    let is_retryable = code == StatusCode::SERVICE_UNAVAILABLE;
     let rpc_code = match code {
         StatusCode::SERVICE_UNAVAILABLE => 14,
         StatusCode::PAYLOAD_TOO_LARGE => 8,
@@ -148,19 +120,8 @@ fn failed(form: Form, code: StatusCode, words: &str) -> Response<Reply> {
         _ => 3,
     };
     let body = match form {
-        Form::Protobuf => status(rpc_code, words, is_retryable),
+        Form::Protobuf => status(rpc_code, words, code == StatusCode::SERVICE_UNAVAILABLE),
         Form::Json => status_json(rpc_code, words),
     };
-    let mut response = with_body(form, code, body);
-    if is_retryable {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
-    }
-    response
-}
-
-fn with_body(form: Form, code: StatusCode, body: Vec<u8>) -> Response<Reply> {
-    let mut response = Response::new(Reply::whole(body));
-    *response.status_mut() = code;
-    response.headers_mut().insert(CONTENT_TYPE, form.content_type());
-    response
+    head::answer_with(code, form.content_type(), body)
 }
