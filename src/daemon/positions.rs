@@ -8,11 +8,8 @@
 //! line for long is told the position alone, and every tier is at a clean end.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use crate::event::chunk::{Chunk, Lines};
-use crate::event::slab::Slab;
-use crate::protect::outputs::{Outputs, Sealed};
+use crate::protect::outputs::Sealed;
 
 /// A tier is told a position that it is this far behind: after a kill that much is read again.
 pub(super) const TOLD_EVERY: u64 = 16 << 20;
@@ -64,21 +61,11 @@ impl Positions {
 
 impl Stream {
     fn tell(&mut self, key: u64, by: u64) -> Vec<Sealed> {
-        let n_tiers = self.tiers.len();
         let mut told = Vec::new();
         for (index, tier) in self.tiers.iter_mut().enumerate() {
             if self.end.saturating_sub(*tier) >= by {
                 *tier = self.end;
-                let nothing = Chunk {
-                    slab: Slab::default(),
-                    lines: Lines::Plain,
-                    origin: Arc::default(),
-                    source_key: key,
-                    source_base: self.end,
-                    source_end: self.end,
-                    observed_ns: self.observed_ns,
-                };
-                told.extend(Outputs::of(nothing, n_tiers).0.seal(index));
+                told.push(Sealed::position(index, key, self.end, self.observed_ns));
             }
         }
         told
@@ -87,7 +74,12 @@ impl Stream {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::event::chunk::{Chunk, Lines};
+    use crate::event::slab::Slab;
+    use crate::protect::outputs::Outputs;
 
     fn said(told: &[Sealed]) -> Vec<(usize, u64, u64)> {
         let one = |sealed: &Sealed| {

@@ -349,7 +349,7 @@ async fn at(time: Option<Instant>) {
 }
 
 /// Nanoseconds since 1970; 0 for a clock before it.
-fn wall_clock_ns() -> i64 {
+pub(super) fn wall_clock_ns() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }

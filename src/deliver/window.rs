@@ -15,17 +15,16 @@
 //!   and an undecided event would have to wait for a start that a pod may never see.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use crate::event::chunk::{Chunk, Lines};
-use crate::event::slab::Slab;
 use crate::pipeline::Plan;
 use crate::pipeline::window::decide;
-use crate::protect::outputs::Outputs;
+use crate::protect::outputs::Sealed;
 use crate::spool::{Cursor, Entry, Spool, Ticket, TierId};
 use crate::telemetry::RouteCounters;
 
 use super::drain::Drain;
+use super::route::wall_clock_ns;
 use super::status::RouteStatus;
 
 /// The sink's name of the route that decides; no sink of a config can have it.
@@ -156,28 +155,15 @@ impl<P: Fn() -> Arc<Plan> + Send> Window<P> {
         let windows = plan.windows.as_ref()?;
         let is_early = self.is_crowded();
         let (kept, n_dropped) = decide(&entry.batch, &plan.sampler, &windows.fates, is_early);
-        let mut n_dropped = Some(n_dropped);
-        if let Some(kept) = kept {
-            let n_dropped = n_dropped.take().unwrap_or(0);
-            drop(self.spool.append_rereadable(self.kept, kept, n_dropped));
-        }
-        let nothing = Chunk {
-            slab: Slab::default(),
-            lines: Lines::Plain,
-            origin: Arc::default(),
-            source_key: self.position_key,
-            source_base: to,
-            source_end: to,
-            observed_ns: entry.batch.observed_ns,
+        let n_left = match kept {
+            Some(kept) => {
+                drop(self.spool.append_rereadable(self.kept, kept, n_dropped));
+                0
+            }
+            None => n_dropped,
         };
-        let position = Outputs::of(nothing, 1).0.seal(0).pop()?;
-        let n_dropped = n_dropped.unwrap_or(0);
-        Some(self.spool.append_rereadable(self.kept, position.batch, n_dropped))
+        let (key, observed_ns) = (self.position_key, entry.batch.observed_ns);
+        let position = Sealed::position(usize::from(self.kept.0), key, to, observed_ns);
+        Some(self.spool.append_rereadable(self.kept, position.batch, n_left))
     }
-}
-
-/// Nanoseconds since 1970; 0 for a clock before it.
-fn wall_clock_ns() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }

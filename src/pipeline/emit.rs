@@ -22,9 +22,7 @@ use super::numbers;
 use super::plan::Plan;
 use super::process::{Pipeline, Place};
 use super::roles::ids;
-use super::sample::Randomness;
 use super::time;
-use super::window::Keys;
 
 impl Pipeline {
     /// A line that fits lesson `lesson`; its values are in `work.found`. Returns whether it was
@@ -59,7 +57,7 @@ impl Pipeline {
         if self.is_held(tier, &record, source.1) {
             return true;
         }
-        if !self.is_kept(line, meaning, values, &mut record, source) {
+        if !self.is_kept(line, meaning, values, &mut record) {
             out.sample_out(tier);
             return true;
         }
@@ -94,7 +92,7 @@ impl Pipeline {
         let (mut record, tier) = self.understood(line, meaning, &values, place);
         let source = out.source();
         if !self.is_held(tier, &record, source.1) {
-            if self.is_kept(line, meaning, &values, &mut record, source) {
+            if self.is_kept(line, meaning, &values, &mut record) {
                 self.work.splice.clear();
                 self.planned_edits(line, &meaning.edits, |v| values.get(v as usize).copied(), tier);
                 let doc = Doc { line, found: buffers };
@@ -144,7 +142,6 @@ impl Pipeline {
         meaning: &Meaning,
         values: &[(u32, u32)],
         record: &mut Record,
-        source: (u64, u64),
     ) -> bool {
         let observed_ns = record.ts_ns;
         let parsed = token(line, values, meaning.time)
@@ -152,28 +149,13 @@ impl Pipeline {
         let (ts_ns, flags) = time::settle(parsed, observed_ns);
         record.ts_ns = ts_ns;
         record.flags |= flags;
-        let sampler = &self.plan.sampler;
-        let is_sampled = sampler.is_sampled(record.kind());
-        if !is_sampled && self.plan.windows.is_none() {
+        if !self.plan.decides_about(record.kind()) {
             return true;
         }
         let fields = LineFields { line, values, meaning, plan: &self.plan, record };
-        let keep_rule = sampler.keep_rule(&fields);
+        let keep_rule = self.plan.sampler.keep_rule(&fields);
         let id = |value| token(line, values, value).map(unquoted);
-        let position = source.1 + u64::from(record.source_off);
-        let ids = (id(meaning.trace_id), id(meaning.request_id));
-        if self.plan.windows.is_some() {
-            let tier = self.plan.tier_of(record.kind());
-            let keys = Keys::of(ids.0, ids.1);
-            if let Some(kept) = self.await_window(record, (tier, is_sampled), keys, keep_rule) {
-                return kept;
-            }
-        }
-        let sampler = &self.plan.sampler;
-        let randomness = Randomness::of_event(None, ids.0, ids.1, (source.0, position));
-        let decision = sampler.decide(record.kind(), randomness, None, keep_rule);
-        record.threshold = decision.packed();
-        decision.keep
+        self.is_log_kept(record, (id(meaning.trace_id), id(meaning.request_id)), keep_rule)
     }
 
     /// Whether the tier's log held this event already before a restart.
@@ -367,6 +349,15 @@ impl Pipeline {
                 replacer.policy.on_detect(hit.entity) != Action::Keep
             });
         }
+    }
+
+    /// Searches a text that stands for itself, with the fields that it declares; the splice then
+    /// has its edits, and no others.
+    pub(super) fn search_text(&mut self, text: &[u8], hint: KeyHint, tier: usize) {
+        self.work.splice.clear();
+        self.edit_declared(text, None, tier);
+        let entities = self.plan.tiers[tier].policy.detect();
+        self.search(text, (0, text.len() as u32), Form::Text, hint, tier, entities);
     }
 
     /// Gathers the line, edited if edits are pending.

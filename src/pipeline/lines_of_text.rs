@@ -20,10 +20,8 @@ use super::emit::{replacer, set_id};
 use super::features::choose_features;
 use super::meaning::plan_edits;
 use super::process::{Pipeline, Place};
-use super::sample::Randomness;
 use super::text::{self, TextFields, TextUnderstanding};
 use super::time;
-use super::window::Keys;
 
 impl Pipeline {
     /// A line that is no JSON. `repaired` stands in for its bytes where those were no UTF-8.
@@ -38,7 +36,7 @@ impl Pipeline {
         let tier = self.plan.tier_of(read.kind);
         let source = out.source();
         if !self.is_held(tier, &record, source.1) {
-            if self.is_text_kept(line, &read, &mut record, source) {
+            if self.is_text_kept(line, &read, &mut record) {
                 self.work.splice.clear();
                 if let Some((start, end)) = pem {
                     self.edit_pem(line, (start as u32, end as u32), tier);
@@ -77,34 +75,13 @@ impl Pipeline {
         Some(object)
     }
 
-    fn is_text_kept(
-        &mut self,
-        line: &[u8],
-        read: &TextUnderstanding,
-        record: &mut Record,
-        source: (u64, u64),
-    ) -> bool {
-        let sampler = &self.plan.sampler;
-        let is_sampled = sampler.is_sampled(read.kind);
-        if !is_sampled && self.plan.windows.is_none() {
+    fn is_text_kept(&mut self, line: &[u8], read: &TextUnderstanding, record: &mut Record) -> bool {
+        if !self.plan.decides_about(read.kind) {
             return true;
         }
-        let keep_rule = sampler.keep_rule(&TextFields { line, text: read });
+        let keep_rule = self.plan.sampler.keep_rule(&TextFields { line, text: read });
         let text = |range: &Option<Range<usize>>| line.get(range.clone()?);
-        let position = (source.0, source.1 + u64::from(record.source_off));
-        let (trace_id, request_id) = (text(&read.trace_id), text(&read.request_id));
-        if self.plan.windows.is_some() {
-            let tier = self.plan.tier_of(read.kind);
-            let keys = Keys::of(trace_id, request_id);
-            if let Some(kept) = self.await_window(record, (tier, is_sampled), keys, keep_rule) {
-                return kept;
-            }
-        }
-        let sampler = &self.plan.sampler;
-        let randomness = Randomness::of_event(None, trace_id, request_id, position);
-        let decision = sampler.decide(read.kind, randomness, None, keep_rule);
-        record.threshold = decision.packed();
-        decision.keep
+        self.is_log_kept(record, (text(&read.trace_id), text(&read.request_id)), keep_rule)
     }
 
     /// A line of a key's body, which nothing but the lines before it gives away.

@@ -11,7 +11,6 @@ use crate::event::origin::Origin;
 use crate::protect::context::KeyHint;
 use crate::protect::outputs::{Outputs, Sealed};
 use crate::protect::policy::Action;
-use crate::protect::views::Form;
 
 use super::emit::replacer;
 use super::process::Pipeline;
@@ -65,10 +64,7 @@ impl Pipeline {
     }
 
     fn searched(&mut self, text: &[u8], hint: KeyHint, tier: usize) -> String {
-        self.work.splice.clear();
-        self.edit_declared(text, None, tier);
-        let entities = self.plan.tiers[tier].policy.detect();
-        self.search(text, (0, text.len() as u32), Form::Text, hint, tier, entities);
+        self.search_text(text, hint, tier);
         let mut rewritten = Vec::new();
         self.work.splice.apply(text, &mut rewritten);
         text_of(&rewritten)

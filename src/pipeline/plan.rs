@@ -89,9 +89,7 @@ impl Plan {
     /// The same with windows.
     #[must_use]
     pub fn with_windows(self: Arc<Self>, windows: Option<Windows>) -> Arc<Self> {
-        let mut plan = Arc::into_inner(self).unwrap_or_else(|| unreachable!("BUG: a shared plan"));
-        plan.windows = windows;
-        Arc::new(plan)
+        Arc::new(Self { windows, ..self.unshared() })
     }
 
     /// The same with tiers for spans and metrics.
@@ -100,12 +98,24 @@ impl Plan {
     /// As [`Plan::new`].
     #[must_use]
     pub fn with_items(self: Arc<Self>, tier_of_items: &[(Signal, usize)]) -> Arc<Self> {
-        let mut plan = Arc::into_inner(self).unwrap_or_else(|| unreachable!("BUG: a shared plan"));
+        let mut plan = self.unshared();
         for &(signal, tier) in tier_of_items {
             assert!(tier < plan.tiers.len(), "BUG: a signal is routed to a tier that is not there");
             plan.tier_of_items[signal as usize] = Some(tier);
         }
         Arc::new(plan)
+    }
+
+    /// What was just made, and is nobody else's yet.
+    fn unshared(self: Arc<Self>) -> Self {
+        Arc::into_inner(self).unwrap_or_else(|| unreachable!("BUG: a shared plan"))
+    }
+
+    /// Whether anything depends on what an event of `kind` says of itself: its own fate, or that of
+    /// its request's other signals.
+    #[must_use]
+    pub fn decides_about(&self, kind: Kind) -> bool {
+        self.sampler.is_sampled(kind) || self.windows.is_some()
     }
 
     /// Whether any of `signal` goes to `tier`.

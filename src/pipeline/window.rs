@@ -44,6 +44,29 @@ impl Keys {
 }
 
 impl Pipeline {
+    /// Whether a log line stays, by its trace's and its request's id and the keep rule that it met.
+    /// Worth asking only of kinds that the plan [decides about](super::plan::Plan::decides_about).
+    pub(super) fn is_log_kept(
+        &mut self,
+        record: &mut Record,
+        (trace_id, request_id): (Option<&[u8]>, Option<&[u8]>),
+        keep_rule: Option<u8>,
+    ) -> bool {
+        let kind = record.kind();
+        if self.plan.windows.is_some() {
+            let tier = (self.plan.tier_of(kind), self.plan.sampler.is_sampled(kind));
+            let keys = Keys::of(trace_id, request_id);
+            if let Some(kept) = self.await_window(record, tier, keys, keep_rule) {
+                return kept;
+            }
+        }
+        let position = (self.source.0, self.source.1 + u64::from(record.source_off));
+        let randomness = Randomness::of_event(None, trace_id, request_id, position);
+        let decision = self.plan.sampler.decide(kind, randomness, None, keep_rule);
+        record.threshold = decision.packed();
+        decision.keep
+    }
+
     /// Notes what the event says about its request; where its tier has a window, marks the record
     /// and says that it is kept until then. `None`: the event is decided here and now.
     pub(super) fn await_window(

@@ -44,6 +44,15 @@ impl Sealed {
     pub fn request(tier: usize, batch: Batch, sampled_out: u64) -> Self {
         Self { tier, batch: Protected::seal(batch), sampled_out }
     }
+
+    /// No event, only that the stream `source_key` was read up to `end`.
+    #[must_use]
+    pub fn position(tier: usize, source_key: u64, end: u64, observed_ns: i64) -> Self {
+        let (source_base, source_end) = (end, end);
+        let nothing =
+            Batch { source_key, source_base, source_end, observed_ns, ..Batch::default() };
+        Self { tier, batch: Protected::seal(nothing), sampled_out: 0 }
+    }
 }
 
 /// The gathering of one chunk.

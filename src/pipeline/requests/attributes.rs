@@ -114,7 +114,12 @@ impl Search<'_> {
             (Action::Inspect, tags::ARRAY | tags::LIST) => return true,
             (Action::Inspect, tags::INT | tags::DOUBLE) if !facts.hint.wants_numbers() => {}
             (Action::Inspect, tags::BOOL) => {}
-            (Action::Inspect, tags::BYTES) => self.search_bytes(member, facts.hint),
+            // Bytes that read as something that must not stay go as a whole.
+            (Action::Inspect, tags::BYTES) => {
+                if self.is_telling(member.of(self.bytes), facts.hint) {
+                    self.remove_value(member);
+                }
+            }
             (action, tags::TEXT) => self.replace_text(member, action, facts.hint),
             (action, tags::INT | tags::DOUBLE | tags::BOOL) => {
                 self.replace_number(member, action, facts.hint);
@@ -128,15 +133,6 @@ impl Search<'_> {
     fn remove_value(&mut self, member: Field) {
         self.memo.edits.remove(member);
         self.note(Flags::REDACTED);
-    }
-
-    /// Bytes that read as something that must not stay go as a whole.
-    fn search_bytes(&mut self, member: Field, hint: KeyHint) {
-        let text = String::from_utf8_lossy(member.of(self.bytes)).into_owned();
-        self.find(text.as_bytes(), hint);
-        if !self.pipeline.work.splice.is_empty() {
-            self.remove_value(member);
-        }
     }
 
     fn replace_text(&mut self, member: Field, action: Action, hint: KeyHint) {

@@ -29,7 +29,10 @@ impl Search<'_> {
         let randomness = Randomness::of_tracestate(state)
             .or_else(|| self.trace_randomness(item))
             .unwrap_or(Randomness::new(0));
-        let keep_rule = plan.sampler.keep_rule(&SpanFields::of(item, self.bytes));
+        let keep_rule = match plan.sampler.keep_rules() {
+            [] => None,
+            _ => plan.sampler.keep_rule(&SpanFields::of(item, self.bytes)),
+        };
         if plan.windows.is_some() {
             let keys = self.keys(item);
             let tier = (self.tier, plan.sampler.samples_spans());

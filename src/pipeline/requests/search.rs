@@ -5,7 +5,6 @@ use crate::event::json::block::{Block, Native};
 use crate::event::json::scan::load16;
 use crate::event::json::shapes::could_hold;
 use crate::event::otlp::schema::Message;
-use crate::event::otlp::subset;
 use crate::event::otlp::walk::{Attribute, Value};
 use crate::event::otlp::wire::{kind, tag};
 use crate::event::otlp::{Field, Malformed, Visit};
@@ -14,7 +13,6 @@ use crate::event::signal::Signal;
 use crate::pipeline::facts::Facts;
 use crate::pipeline::process::Pipeline;
 use crate::protect::context::KeyHint;
-use crate::protect::views::Form;
 
 use super::ITEMS_MAX;
 use super::memo::Memo;
@@ -52,7 +50,6 @@ pub(super) struct Found {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Item {
     pub(super) field: Field,
-    pub(super) message: Message,
     /// Edits before it.
     edits_before: usize,
     pub(super) record: Record,
@@ -128,7 +125,7 @@ impl<'a> Search<'a> {
         let text = String::from_utf8_lossy(raw);
         let is_repaired = matches!(text, std::borrow::Cow::Owned(_));
         let text = text.as_bytes();
-        self.find(text, hint);
+        self.pipeline.search_text(text, hint, self.tier);
         let pipeline = &mut *self.pipeline;
         if pipeline.work.splice.is_empty() && !is_repaired {
             self.memo.note_clean(raw, hint, self.tier);
@@ -143,13 +140,11 @@ impl<'a> Search<'a> {
         true
     }
 
-    /// Leaves the edits of `text` in the pipeline's splice.
-    pub(super) fn find(&mut self, text: &[u8], hint: KeyHint) {
-        let (pipeline, tier) = (&mut *self.pipeline, self.tier);
-        pipeline.work.splice.clear();
-        pipeline.edit_declared(text, None, tier);
-        let entities = pipeline.plan.tiers[tier].policy.detect();
-        pipeline.search(text, (0, text.len() as u32), Form::Text, hint, tier, entities);
+    /// Whether bytes that are meant to be no text read as something that must not stay.
+    pub(super) fn is_telling(&mut self, bytes: &[u8], hint: KeyHint) -> bool {
+        let text = String::from_utf8_lossy(bytes);
+        self.pipeline.search_text(text.as_bytes(), hint, self.tier);
+        !self.pipeline.work.splice.is_empty()
     }
 
     /// Notes on the item in work what was done to it; what is shared by many is nobody's.
@@ -191,7 +186,6 @@ impl Visit for Search<'_> {
         self.found.n_items += 1;
         self.item = Some(Item {
             field,
-            message: subset::item_message(self.signal),
             edits_before: self.memo.edits.len(),
             record,
             end_ns: 0,
@@ -202,8 +196,8 @@ impl Visit for Search<'_> {
 
     fn end_item(&mut self) {
         let Some(item) = self.item.take() else { return };
-        let record = match item.message {
-            Message::Span => self.end_span(item),
+        let record = match self.signal {
+            Signal::Traces => self.end_span(item),
             _ => Some(item.record),
         };
         // Beyond the bound the request is refused, so nothing need be gathered.
@@ -272,9 +266,7 @@ impl Visit for Search<'_> {
         if self.is_indexing || field.is_empty() {
             return;
         }
-        let raw = field.of(self.bytes);
-        self.find(&String::from_utf8_lossy(raw).into_owned().into_bytes(), KeyHint::NONE);
-        if !self.pipeline.work.splice.is_empty() {
+        if self.is_telling(field.of(self.bytes), KeyHint::NONE) {
             self.memo.edits.remove(field);
             self.note(Flags::REDACTED);
         }
