@@ -178,6 +178,16 @@ impl<'a> Event<'a> {
         }
     }
 
+    /// What it is, in a word: a log's kind, else `span` or `metric`.
+    #[must_use]
+    pub fn kind_word(&self) -> &'static str {
+        match self.batch.signal {
+            Signal::Logs => self.record.kind().as_str(),
+            Signal::Traces => "span",
+            Signal::Metrics => "metric",
+        }
+    }
+
     /// The position of the event in its source.
     #[must_use]
     pub fn source_position(&self) -> u64 {

@@ -139,7 +139,7 @@ fn push_json(event: &Event<'_>, (bytes, is_json): (&[u8], bool), tier: &str, out
     let line = Line {
         time: time_of(record),
         tier,
-        kind: kind_of(event),
+        kind: event.kind_word(),
         level: record.level().as_str(),
         service: event.batch.origin.attribute("service.name"),
         sampling_probability: (record.sampling_threshold() > 0).then(|| record.probability()),
@@ -147,15 +147,6 @@ fn push_json(event: &Event<'_>, (bytes, is_json): (&[u8], bool), tier: &str, out
     };
     // Writing to memory cannot fail, and no member has a key that is not text.
     let _ = serde_json::to_writer(out, &line);
-}
-
-/// The kind of a log, the signal of anything else.
-fn kind_of(event: &Event<'_>) -> &'static str {
-    match event.batch.signal {
-        Signal::Logs => event.record.kind().as_str(),
-        Signal::Traces => "span",
-        Signal::Metrics => "metric",
-    }
 }
 
 fn push_pretty(event: &Event<'_>, bytes: &[u8], out: &mut Vec<u8>) {
@@ -166,7 +157,7 @@ fn push_pretty(event: &Event<'_>, bytes: &[u8], out: &mut Vec<u8>) {
         "{} {:5} {:11} ",
         time_of(record),
         record.level().as_str().to_ascii_uppercase(),
-        kind_of(event)
+        event.kind_word()
     );
     out.extend_from_slice(head.as_bytes());
     // The line comes from a model's output: no byte of it may steer the terminal.

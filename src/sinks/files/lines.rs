@@ -108,14 +108,9 @@ impl Lines {
         ts.format_into(&mut *out, TIME).expect("BUG: a vector takes every write");
         out.push(b'"');
         let level = record.level().as_str();
-        let kind = match event.batch.signal {
-            Signal::Logs => record.kind().as_str(),
-            Signal::Traces => "span",
-            Signal::Metrics => "metric",
-        };
         for (key, value) in [
             ("level", Some(level.into()).filter(|_| !level.is_empty())),
-            ("kind", Some(kind.into())),
+            ("kind", Some(event.kind_word().into())),
             ("tier", Some(self.tier.as_ref().into())),
             ("source", Some(origin.source.as_str().into())),
             ("stream", Some(origin.stream.as_str().into()).filter(|_| !origin.stream.is_empty())),
