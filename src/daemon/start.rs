@@ -132,18 +132,12 @@ fn open_spool(config: &Config, books: &[routes::Prepared]) -> Result<Arc<Spool>,
         }
         None => Backend::Memory,
     };
-    let logs = (0..config.tiers.len()).map(|index| (index, None));
-    let kept = windows::of(config).map(|(index, _)| (index, Some(windows::kept_name)));
     let mut tiers = Vec::new();
-    for (number, (index, name)) in logs.chain(kept).enumerate() {
-        let tier = &config.tiers[index];
-        let share = config.spool.shares.iter().find(|(name, _)| *name == tier.name);
-        let share = share.map_or(0.25, |(_, share)| *share);
+    for (number, (tier, name)) in windows::logs(config).enumerate() {
         let of_log = books.iter().filter(|route| usize::from(route.log.0) == number);
         tiers.push(TierOptions {
-            name: name.map_or_else(|| tier.name.clone(), |name| name(&tier.name)),
-            // A tier with a window has two logs.
-            share: if tier.window.is_some() { share / 2.0 } else { share },
+            name,
+            share: windows::log_share(config, tier),
             retention: tier.retention.0,
             routes: of_log
                 .map(|route| RouteOptions {
@@ -179,16 +173,12 @@ fn say_recovery(report: &RecoveryReport) {
 
 /// What the route of `tier` to `sink` does when its share of the spool is used up.
 pub(super) fn when_full(tier: &config::Tier, sink: &str) -> spool::WhenFull {
-    let is_block = |route: &&config::Route| route.when_full == config::tiers::WhenFull::Block;
-    if sink == SINK {
-        // It waits if any sink of its tier does.
-        let block = tier.routes.iter().any(|route| is_block(&route));
-        return if block { spool::WhenFull::Block } else { spool::WhenFull::DropOldest };
-    }
-    let route = tier.routes.iter().find(|route| route.sink == sink);
-    match route.map(|route| route.when_full) {
-        Some(config::tiers::WhenFull::Block) => spool::WhenFull::Block,
-        _ => spool::WhenFull::DropOldest,
+    // What waits for its window waits if any sink of its tier does.
+    let is_meant = |route: &&config::Route| sink == SINK || route.sink == sink;
+    let mut routes = tier.routes.iter().filter(is_meant);
+    match routes.any(|route| route.when_full == config::tiers::WhenFull::Block) {
+        true => spool::WhenFull::Block,
+        false => spool::WhenFull::DropOldest,
     }
 }
 

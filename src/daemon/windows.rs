@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::task::JoinHandle;
 
-use crate::config::Config;
+use crate::config::{Config, Tier};
 use crate::deliver::window::{SINK, Window};
 use crate::deliver::{DrainSwitch, drain};
 use crate::pipeline::fates::Fates;
@@ -26,8 +26,8 @@ const FATES_MAX: usize = 1 << 16;
 /// How many windows late a signal may come and still find its request's fate.
 const LATE_WINDOWS: u32 = 6;
 const HOLD_MIN: Duration = Duration::from_secs(60);
-/// What of a tier's share may be undecided.
-const EARLY_SHARE: u64 = 2;
+/// Half of its log may be undecided.
+const EARLY_DIVISOR: u64 = 2;
 
 /// The tiers with windows, by their numbers; each has the log behind all tiers' own, in this order.
 pub(super) fn of(config: &Config) -> impl Iterator<Item = (usize, Duration)> {
@@ -50,6 +50,21 @@ pub(super) fn adopt(config: &mut Config) {
 pub(super) fn log_of(config: &Config, tier: usize) -> TierId {
     let place = of(config).position(|(index, _)| index == tier);
     TierId(place.map_or(tier, |place| config.tiers.len() + place) as u8)
+}
+
+/// The spool's logs, each with its tier and its name: every tier's own, then those of decided
+/// events.
+pub(super) fn logs(config: &Config) -> impl Iterator<Item = (&Tier, String)> {
+    let own = config.tiers.iter().map(|tier| (tier, tier.name.clone()));
+    let kept = of(config).map(|(index, _)| &config.tiers[index]);
+    own.chain(kept.map(|tier| (tier, kept_name(&tier.name))))
+}
+
+/// The part of the spool that each log of `tier` may use: one with a window has two.
+pub(super) fn log_share(config: &Config, tier: &Tier) -> f64 {
+    let share = config.spool.shares.iter().find(|(name, _)| *name == tier.name);
+    let share = share.map_or(0.25, |(_, share)| *share);
+    if tier.window.is_some() { share / 2.0 } else { share }
 }
 
 /// The name of the log of decided events.
@@ -116,9 +131,8 @@ impl Running {
         let run = |(index, window): (usize, Duration)| {
             let prepared = books.iter().find(|books| books.is(index, SINK))?;
             let cursor = spool.cursor(TierId(index as u8), SINK)?;
-            let share = config.spool.shares.iter().find(|(name, _)| *name == prepared.tier);
-            let share = share.map_or(0.25, |(_, share)| *share);
-            let bytes = (config.spool.max.0 as f64 * share) as u64 / EARLY_SHARE / EARLY_SHARE;
+            let share = log_share(config, &config.tiers[index]);
+            let bytes = (config.spool.max.0 as f64 * share) as u64 / EARLY_DIVISOR;
             let plan = Arc::clone(feed);
             let window = Window {
                 cursor,

@@ -1,6 +1,6 @@
 //! What all sinks that speak HTTP share.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
 use reqwest::Url;
@@ -150,6 +150,16 @@ impl Default for Retry {
 pub struct Tls {
     /// The only authorities (PEM) to trust, instead of the public ones that are built in.
     pub ca_file: Option<PathBuf>,
+}
+
+/// The longest wait for an answer.
+pub(super) fn default_timeout() -> HumanDuration {
+    HumanDuration::secs(30)
+}
+
+/// Requests under way at one time.
+pub(super) fn default_concurrency() -> NonZeroUsize {
+    NonZeroUsize::MIN.saturating_add(3)
 }
 
 impl Auth {

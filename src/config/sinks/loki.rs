@@ -10,7 +10,9 @@ use crate::units::{ByteSize, HumanDuration};
 use super::super::de::wrong;
 use super::super::named::Named;
 use super::super::secret_text::SecretText;
-use super::http::{Auth, Endpoint, Rate, RequestBatch, Retry, Tls};
+use super::http::{
+    Auth, Endpoint, Rate, RequestBatch, Retry, Tls, default_concurrency, default_timeout,
+};
 
 /// Grafana Loki, through its push API.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
@@ -64,16 +66,8 @@ pub struct Loki {
     pub when_blocked: WhenBlocked,
 }
 
-fn default_timeout() -> HumanDuration {
-    HumanDuration::secs(30)
-}
-
 fn default_max_line() -> ByteSize {
     ByteSize::kib(256)
-}
-
-fn default_concurrency() -> NonZeroUsize {
-    NonZeroUsize::MIN.saturating_add(3)
 }
 
 /// A Loki tenant: letters, digits and `! - _ . * ' ( )`, at most 150 bytes, not `.` or `..`.

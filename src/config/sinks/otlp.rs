@@ -9,7 +9,9 @@ use crate::units::HumanDuration;
 
 use super::super::named::Named;
 use super::super::secret_text::SecretText;
-use super::http::{Auth, Endpoint, Rate, RequestBatch, Retry, Tls};
+use super::http::{
+    Auth, Endpoint, Rate, RequestBatch, Retry, Tls, default_concurrency, default_timeout,
+};
 use super::loki::Tenant;
 
 /// Tempo, Jaeger, an OpenTelemetry Collector, or whatever takes OTLP.
@@ -64,14 +66,6 @@ pub struct Otlp {
     /// A proxy's URL. The environment is not asked. Default: none.
     #[serde(default)]
     pub proxy: Option<Endpoint>,
-}
-
-fn default_timeout() -> HumanDuration {
-    HumanDuration::secs(30)
-}
-
-fn default_concurrency() -> NonZeroUsize {
-    NonZeroUsize::MIN.saturating_add(3)
 }
 
 /// How requests travel.
