@@ -57,45 +57,40 @@ pub(super) fn push_traces(spans: &[&Found], out: &mut String) {
         // Writing to a string does not fail.
         let _ = writeln!(out, "trace {} ({} span{plural})", printable(&trace), nodes.len());
         let begun = nodes.first().map_or(0, |node| node.start_ns);
-        let is_root = |node: &&Node<'_>| nodes.iter().all(|other| other.id != node.parent);
-        // Parents of each other have no root; such spans are shown at the end, flat.
+        let is_root = |index: &usize| {
+            let parent = &nodes[*index].parent;
+            nodes.iter().all(|other| other.id != *parent)
+        };
+        // Parents of each other have no root: the first of them begins.
+        let roots = (0..nodes.len()).filter(is_root);
         let mut shown = vec![false; nodes.len()];
-        for root in nodes.iter().filter(is_root) {
-            push_tree(&nodes, root, (begun, 0), &mut shown, out);
-        }
-        for (index, node) in nodes.iter().enumerate() {
-            if !shown[index] {
-                push_tree(&nodes, node, (begun, 0), &mut shown, out);
-            }
+        for root in roots.chain(0..nodes.len()) {
+            push_tree(&nodes, root, begun, &mut shown, out);
         }
         out.push('\n');
     }
 }
 
-fn push_tree(
-    nodes: &[Node<'_>],
-    node: &Node<'_>,
-    (begun, depth): (i128, usize),
-    shown: &mut [bool],
-    out: &mut String,
-) {
-    let place = nodes.iter().position(|other| std::ptr::eq(other, node));
-    let Some(is_shown) = place.and_then(|place| shown.get_mut(place)) else { return };
-    if std::mem::replace(is_shown, true) {
-        return;
-    }
-    let ms = |ns: i128| ns as f64 / 1e6;
-    let name = node.event.text_of("name").unwrap_or_default();
-    let failed = if node.is_failed() { "  failed" } else { "" };
-    let _ = writeln!(
-        out,
-        "  +{:<10} {:>10}  {}{}{failed}",
-        format!("{:.3} ms", ms(node.start_ns - begun)),
-        format!("{:.3} ms", ms(node.end_ns - node.start_ns)),
-        "  ".repeat(depth.min(INDENT_MAX)),
-        printable(&name),
-    );
-    for child in nodes.iter().filter(|other| other.parent == node.id && !node.id.is_empty()) {
-        push_tree(nodes, child, (begun, depth + 1), shown, out);
+/// Appends the span `root` and those below it that were not shown before.
+fn push_tree(nodes: &[Node<'_>], root: usize, begun: i128, shown: &mut [bool], out: &mut String) {
+    let mut open = vec![(root, 0)];
+    while let Some((index, depth)) = open.pop() {
+        if std::mem::replace(&mut shown[index], true) {
+            continue;
+        }
+        let node = &nodes[index];
+        let ms = |ns: i128| ns as f64 / 1e6;
+        let name = node.event.text_of("name").unwrap_or_default();
+        let failed = if node.is_failed() { "  failed" } else { "" };
+        let _ = writeln!(
+            out,
+            "  +{:<10} {:>10}  {}{}{failed}",
+            format!("{:.3} ms", ms(node.start_ns - begun)),
+            format!("{:.3} ms", ms(node.end_ns - node.start_ns)),
+            "  ".repeat(depth.min(INDENT_MAX)),
+            printable(&name),
+        );
+        let is_child = |index: &usize| nodes[*index].parent == node.id && !node.id.is_empty();
+        open.extend((0..nodes.len()).rev().filter(is_child).map(|child| (child, depth + 1)));
     }
 }
