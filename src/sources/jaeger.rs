@@ -82,8 +82,7 @@ impl Jaeger {
         }
         let mut http = Vec::new();
         if let Some(address) = options.http {
-            let bound = Bound::bind(&address)
-                .map_err(|source| SourceError::Listen { address: address.to_string(), source })?;
+            let bound = Bound::bind(&address)?;
             let address = bound.address();
             tracing::info!(source = name, address, "listening for Jaeger's batches over HTTP");
             http.push(bound);

@@ -57,8 +57,7 @@ impl Otlp {
     pub fn bind(context: Context, options: Options) -> Result<Self, SourceError> {
         let mut bound = Vec::new();
         for address in &options.addresses {
-            let socket = Bound::bind(address)
-                .map_err(|source| SourceError::Listen { address: address.to_string(), source })?;
+            let socket = Bound::bind(address)?;
             tracing::info!(source = context.name, address = socket.address(), "listening for OTLP");
             bound.push(socket);
         }

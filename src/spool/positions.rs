@@ -6,7 +6,8 @@
 //! writer's thread did this in its turns, each sync kept it from it, and of 1,000 kills in a storm
 //! 73 repeated what had been answered; a thread that an acknowledgement wakes comes too late on a
 //! busy machine (46); so it is 7, most of them within the half millisecond that an answer takes
-//! from the socket to here in a build without optimisation.
+//! from the socket to here in a build without optimisation. On a machine with seven times more to
+//! do than it can it was 34, and 70 with the woken thread.
 //!
 //! That thread is there all the same, for a disk that refuses or was slow a second ago: the one who
 //! acknowledges runs all of delivery and the admin server, and must not wait where the disk does.

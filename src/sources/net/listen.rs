@@ -19,6 +19,8 @@ use rustls::server::WebPkiClientVerifier;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use crate::sources::SourceError;
+
 /// Where to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
@@ -56,7 +58,14 @@ pub(in crate::sources) enum Bound {
 }
 
 impl Bound {
-    pub(in crate::sources) fn bind(address: &Address) -> io::Result<Self> {
+    /// # Errors
+    /// [`SourceError::Listen`].
+    pub(in crate::sources) fn bind(address: &Address) -> Result<Self, SourceError> {
+        let bound = Self::bind_it(address);
+        bound.map_err(|source| SourceError::Listen { address: address.to_string(), source })
+    }
+
+    fn bind_it(address: &Address) -> io::Result<Self> {
         match address {
             Address::Tcp(address) => {
                 let listener = StdTcpListener::bind(address.as_str())?;
