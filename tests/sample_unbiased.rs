@@ -4,29 +4,17 @@
 //! estimates totals from what was kept (Horvitz-Thompson). The true value must lie inside the 95 %
 //! interval in at least 93 % of the runs; errors, which a keep rule holds, are counted exactly.
 
+#[path = "support/estimate.rs"]
+mod estimate;
+
 use sidewake::event::record::{Kind, Level};
 use sidewake::pipeline::condition::{Condition, Field, FieldSource, Found};
 use sidewake::pipeline::sample::{Randomness, Sampler, Threshold};
 
+use estimate::{Estimate, Random};
+
 const N_RUNS: u64 = 400;
 const N_EVENTS: u64 = 4_000;
-
-/// SplitMix64: a fixed stream per seed, so that a failure is the same failure again.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
 
 struct Event {
     level: Level,
@@ -54,28 +42,6 @@ fn draw(random: &mut Random) -> Event {
     let level = if random.unit() < 0.01 { Level::Error } else { Level::Info };
     let latency_ms = -20.0 * (1.0 - random.unit()).ln();
     Event { level, kind, latency_ms, token: format!("{latency_ms:.3}") }
-}
-
-/// A total, its estimate, and the estimate's variance.
-#[derive(Clone, Copy, Default)]
-struct Estimate {
-    truth: f64,
-    sum: f64,
-    variance: f64,
-}
-
-impl Estimate {
-    fn add(&mut self, value: f64, kept_with: Option<f64>) {
-        self.truth += value;
-        if let Some(p) = kept_with {
-            self.sum += value / p;
-            self.variance += (1.0 - p) / (p * p) * value * value;
-        }
-    }
-
-    fn holds(&self) -> bool {
-        (self.sum - self.truth).abs() <= 1.96 * self.variance.sqrt()
-    }
 }
 
 fn sampler() -> Sampler {

@@ -1,6 +1,9 @@
 //! Tail sampling's estimates: what a window keeps, weighted by the inverse of its probability,
 //! stands for all requests, although whole requests are kept for what any of their spans did.
 
+#[path = "support/estimate.rs"]
+mod estimate;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,25 +23,10 @@ use sidewake::pipeline::{Pipeline, Plan, TierPlan};
 use sidewake::protect::policy::{Policy, PolicySpec};
 use sidewake::protect::protected::Protected;
 
+use estimate::{Estimate, Random};
+
 const N_RUNS: u64 = 200;
 const N_REQUESTS: u64 = 2_000;
-
-/// SplitMix64: a fixed stream per seed, so that a failure is the same failure again.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-}
 
 fn plan() -> Arc<Plan> {
     let keep = [r#"level >= "error""#, "latency_ms > 100"]
@@ -115,20 +103,6 @@ fn number_of(event: &Event<'_>) -> usize {
     (event.source_position() % N_REQUESTS) as usize
 }
 
-/// A total, its estimate, and the estimate's variance.
-#[derive(Clone, Copy, Default)]
-struct Estimate {
-    truth: f64,
-    sum: f64,
-    variance: f64,
-}
-
-impl Estimate {
-    fn holds(&self) -> bool {
-        (self.sum - self.truth).abs() <= 1.96 * self.variance.sqrt() + 1e-9
-    }
-}
-
 #[test]
 fn whole_requests_are_kept_and_weighted_totals_are_unbiased() {
     let names = ["requests", "latency", "slow requests", "failed requests"];
@@ -141,22 +115,22 @@ fn whole_requests_are_kept_and_weighted_totals_are_unbiased() {
             let ms = request.latency_ms;
             [1.0, ms, is(ms > 40.0), is(request.is_failed)]
         };
-        let mut estimates = [Estimate::default(); 4];
-        for request in &requests {
-            (0..4).for_each(|at| estimates[at].truth += values(request)[at]);
-        }
         let plan = plan();
         let kept = decided(&plan, &spooled(&plan, &requests));
         let mut n_spans = vec![0; requests.len()];
+        // What the record of the root span says.
+        let mut kept_with = vec![None; requests.len()];
         for event in kept.iter().flat_map(|batch| batch.events()) {
             let number = number_of(&event);
             n_spans[number] += 1;
-            let is_root = event.source_position() < N_REQUESTS;
-            for at in (0..4).filter(|_| is_root) {
-                let (value, p) = (values(&requests[number])[at], event.record.probability());
-                estimates[at].sum += value / p;
-                estimates[at].variance += (1.0 - p) / (p * p) * value * value;
+            if event.source_position() < N_REQUESTS {
+                kept_with[number] = Some(event.record.probability());
             }
+        }
+        let mut estimates = [Estimate::default(); 4];
+        for (request, kept_with) in requests.iter().zip(kept_with) {
+            let all = estimates.iter_mut().zip(values(request));
+            all.for_each(|(estimate, value)| estimate.add(value, kept_with));
         }
         for (number, request) in requests.iter().enumerate() {
             assert_ne!(n_spans[number], 1, "seed {run}: half of request {number} is kept");
