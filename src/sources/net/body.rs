@@ -86,19 +86,54 @@ pub(in crate::sources) async fn of_request(
         refuse(request).await;
         return Err(BodyError::TooLarge(max_bytes));
     }
-    let body = receive(request.into_body(), max_bytes, false, hold).await?;
+    let body = receive(request.into_body(), max_bytes, None, hold).await?;
     unpack(body, packing, max_bytes, hold)
 }
 
-/// Receives a body whole. With `framed`, the five bytes that gRPC puts in front say how long it
-/// is, and are left in.
-pub(in crate::sources) async fn receive(
+/// Receives the one message of a gRPC call, and says whether it is packed.
+pub(in crate::sources) async fn message_of(
+    request: Request<Incoming>,
+    max_bytes: usize,
+    hold: &mut Hold,
+) -> Result<(Vec<u8>, bool), BodyError> {
+    let mut head = Head::default();
+    let message = receive(request.into_body(), max_bytes, Some(&mut head), hold).await?;
+    if head.message_len() != Some(message.len()) || head.bytes[0] > 1 {
+        return Err(BodyError::Broken("not one whole message".to_owned()));
+    }
+    Ok((message, head.bytes[0] == 1))
+}
+
+/// What stands before a gRPC message, which goes on without it.
+#[derive(Debug, Default)]
+struct Head {
+    bytes: [u8; GRPC_HEAD_LEN],
+    n_read: usize,
+}
+
+impl Head {
+    /// Takes from the front of `data` what is still missing.
+    fn take(&mut self, data: &mut Bytes) {
+        let n = (GRPC_HEAD_LEN - self.n_read).min(data.len());
+        self.bytes[self.n_read..self.n_read + n].copy_from_slice(&data.split_to(n));
+        self.n_read += n;
+    }
+
+    /// How long the message says that it is, once all of the head is there.
+    fn message_len(&self) -> Option<usize> {
+        let [_, len @ ..] = self.bytes;
+        (self.n_read == GRPC_HEAD_LEN).then_some(u32::from_be_bytes(len) as usize)
+    }
+}
+
+/// Receives a body whole, but for what belongs into `head`.
+async fn receive(
     mut body: Incoming,
     max_bytes: usize,
-    is_framed: bool,
+    head: Option<&mut Head>,
     hold: &mut Hold,
 ) -> Result<Vec<u8>, BodyError> {
-    let received = receive_all(&mut body, max_bytes, is_framed, hold);
+    let received = receive_all(&mut body, max_bytes, head, hold);
     let Ok(received) = timeout(RECEIVE_TIMEOUT, received).await else {
         return Err(BodyError::Slow);
     };
@@ -133,29 +168,28 @@ async fn discard(mut body: Incoming) {
 async fn receive_all(
     body: &mut Incoming,
     max_bytes: usize,
-    is_framed: bool,
+    mut head: Option<&mut Head>,
     hold: &mut Hold,
 ) -> Result<Vec<u8>, BodyError> {
-    let limit = if is_framed { max_bytes + GRPC_HEAD_LEN } else { max_bytes };
     let mut bytes = Vec::new();
     let said = body.size_hint().exact().unwrap_or(0);
     let mut wanted = usize::try_from(said).unwrap_or(usize::MAX);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| BodyError::Broken(error.to_string()))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if is_framed && bytes.is_empty() && data.len() >= GRPC_HEAD_LEN {
-            let len = u32::from_be_bytes([data[1], data[2], data[3], data[4]]);
-            wanted = len as usize + GRPC_HEAD_LEN;
+        let Ok(mut data) = frame.into_data() else { continue };
+        if let Some(head) = &mut head {
+            head.take(&mut data);
+            wanted = head.message_len().unwrap_or(0);
         }
         let least = bytes.len() + data.len();
-        if wanted.max(least) > limit {
+        if wanted.max(least) > max_bytes {
             return Err(BodyError::TooLarge(max_bytes));
         }
         let room = bytes.capacity();
         if room < least + PAD {
             // What was said to come, as far as that is believed; else twice as much as there is.
             let believed = wanted.min(BELIEVED_BYTES.max(room * 2));
-            let room_wanted = least.max(believed).max(limit.min(room * 2)) + PAD;
+            let room_wanted = least.max(believed).max(max_bytes.min(room * 2)) + PAD;
             if !hold.wait_for(room_wanted - room).await {
                 return Err(BodyError::Busy);
             }

@@ -17,9 +17,9 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use super::message::{response, retry_info, status};
 use super::serve::Server;
-use crate::event::otlp::transport::{GRPC_HEAD_LEN, grpc_head, grpc_path};
+use crate::event::otlp::transport::{grpc_head, grpc_path};
 use crate::event::signal::Signal;
-use crate::sources::net::body::{BodyError, Packing, receive, unpack};
+use crate::sources::net::body::{BodyError, Packing, message_of, unpack};
 use crate::sources::net::outcome::Outcome;
 use crate::sources::net::reply::Reply;
 
@@ -97,12 +97,11 @@ async fn exported(server: &Rc<Server>, request: Request<Incoming>) -> Result<Out
     let busy = server.inlet.begin();
     let mut hold = server.inlet.budget.begin();
     let max = server.inlet.max_request_bytes;
-    let frame = receive(request.into_body(), max, true, &mut hold).await;
-    let message = frame.and_then(|frame| match message_of(frame) {
-        Some((message, false)) => Ok(message),
-        Some((_, true)) if packing == Packing::None => Err(BodyError::PackedByNone),
-        Some((message, true)) => unpack(message, packing, max, &mut hold),
-        None => Err(BodyError::Broken("not one whole message".to_owned())),
+    let received = message_of(request, max, &mut hold).await;
+    let message = received.and_then(|(message, is_packed)| match (is_packed, packing) {
+        (false, _) => Ok(message),
+        (true, Packing::None) => Err(BodyError::PackedByNone),
+        (true, packing) => unpack(message, packing, max, &mut hold),
     });
     let outcome = match message {
         Ok(message) => server.export(signal, message).await,
@@ -113,17 +112,6 @@ async fn exported(server: &Rc<Server>, request: Request<Incoming>) -> Result<Out
     };
     drop((busy, hold));
     Ok(outcome)
-}
-
-/// The one message of a call, and whether it is packed.
-fn message_of(mut frame: Vec<u8>) -> Option<(Vec<u8>, bool)> {
-    let &[flag, a, b, c, d] = frame.first_chunk()?;
-    let len = u32::from_be_bytes([a, b, c, d]) as usize;
-    if flag > 1 || frame.len() != GRPC_HEAD_LEN + len {
-        return None;
-    }
-    frame.drain(..GRPC_HEAD_LEN);
-    Some((frame, flag == 1))
 }
 
 fn framed(message: &[u8]) -> Vec<u8> {
