@@ -71,13 +71,22 @@ impl Classes {
     /// Describes `bytes[start..end]`, at most 64 bytes of it.
     #[must_use]
     pub fn of<B: Block>(bytes: &[u8], start: usize, end: usize) -> Self {
-        let mut classes = Self::default();
+        Self::of_any::<B>(bytes, start, end).0
+    }
+
+    /// The same, and whether one of the bytes is no plain text: a backslash, a control byte, or
+    /// beyond ASCII.
+    #[inline(always)]
+    fn of_any<B: Block>(bytes: &[u8], start: usize, end: usize) -> (Self, bool) {
+        let (mut classes, mut special) = (Self::default(), 0);
         let len = end.saturating_sub(start).min(CLASSES_LEN);
         for at in (0..len).step_by(16) {
             let within = if len - at >= 16 { u16::MAX } else { (1u16 << (len - at)) - 1 };
-            classes.add(B::load(&load16(bytes, start + at)), at, within);
+            let block = B::load(&load16(bytes, start + at));
+            classes.add(block, at, within);
+            special |= block.special() & within;
         }
-        classes
+        (classes, special != 0)
     }
 
     /// Whether the value `bytes[start..start + len]`, which these classes describe, must go to the
@@ -167,6 +176,18 @@ pub fn could_hold<B: Block>(bytes: &[u8], start: usize, end: usize) -> bool {
         return true;
     }
     len >= SUSPECT_LEN_MIN && Classes::of::<B>(bytes, start, end).is_suspect(bytes, start, len)
+}
+
+/// The same of bytes that may be any: what is not plain goes to the validators.
+#[must_use]
+#[inline(never)]
+pub fn could_hold_any<B: Block>(bytes: &[u8], start: usize, end: usize) -> bool {
+    let len = end.saturating_sub(start);
+    if len > CLASSES_LEN {
+        return true;
+    }
+    let (classes, is_special) = Classes::of_any::<B>(bytes, start, end);
+    is_special || len >= SUSPECT_LEN_MIN && classes.is_suspect(bytes, start, len)
 }
 
 /// The first two bytes of what vendors' keys begin with, `ey` of web tokens, `be`arer and `ba`sic.

@@ -188,6 +188,17 @@ pub fn walk(bytes: &[u8], signal: Signal, visit: &mut impl Visit) -> Result<(), 
     Walk { bytes, visit }.message(Message::request_of(signal), 0, bytes.len(), 0)
 }
 
+/// The fields of `KeyValue`.
+const KEY: u32 = super::wire::tag(1, kind::BYTES);
+const VALUE: u32 = super::wire::tag(2, kind::BYTES);
+
+/// Whether `tag` is one of `AnyValue`'s members.
+#[inline]
+fn is_member(tag: u32) -> bool {
+    use tags::{ARRAY, BOOL, BYTES, DOUBLE, INT, LIST, TEXT};
+    matches!(tag, TEXT | BOOL | INT | DOUBLE | ARRAY | LIST | BYTES)
+}
+
 struct Walk<'a, V> {
     bytes: &'a [u8],
     visit: &'a mut V,
@@ -204,23 +215,57 @@ impl<V: Visit> Walk<'_, V> {
         if depth > DEPTH_MAX {
             return Err(Malformed { at: start, what: "messages nested too deep" });
         }
-        let roles = &ROLES[message as usize];
         let mut reader = Reader::new(self.bytes, start, end);
         while let Some(field) = reader.read()? {
-            if field.kind() != kind::BYTES {
-                self.visit.number(message, field);
-                continue;
+            self.field(message, field, depth)?;
+        }
+        Ok(())
+    }
+
+    /// A field of `message`, by what the schema says of it.
+    fn field(&mut self, message: Message, field: Field, depth: usize) -> Result<(), Malformed> {
+        if field.kind() != kind::BYTES {
+            self.visit.number(message, field);
+            return Ok(());
+        }
+        let roles = &ROLES[message as usize];
+        match roles.get(field.number() as usize).copied().unwrap_or(role::UNKNOWN) {
+            role::ATTRIBUTE => self.attribute(message, field, depth + 1)?,
+            role::TEXT => self.visit.text(message, field),
+            role::ID => self.visit.id(message, field),
+            role::PACKED => {}
+            role::UNKNOWN => self.visit.opaque(field),
+            inner => {
+                let inner = MESSAGES[usize::from(inner - role::MESSAGE)];
+                self.inner(inner, field, depth + 1)?;
             }
-            match roles.get(field.number() as usize).copied().unwrap_or(role::UNKNOWN) {
-                role::ATTRIBUTE => self.attribute(message, field, depth + 1)?,
-                role::TEXT => self.visit.text(message, field),
-                role::ID => self.visit.id(message, field),
-                role::PACKED => {}
-                role::UNKNOWN => self.visit.opaque(field),
-                inner => {
-                    let inner = MESSAGES[usize::from(inner - role::MESSAGE)];
-                    self.inner(inner, field, depth + 1)?;
-                }
+        }
+        Ok(())
+    }
+
+    /// A span: its commonest fields by their tags, which the compiler makes jumps of; the others
+    /// as those of any message.
+    fn span(&mut self, span: Field, depth: usize) -> Result<(), Malformed> {
+        use super::wire::tag;
+        const SPAN: Message = Message::Span;
+        const TRACE_ID: u32 = tag(1, kind::BYTES);
+        const SPAN_ID: u32 = tag(2, kind::BYTES);
+        const PARENT_ID: u32 = tag(4, kind::BYTES);
+        const NAME: u32 = tag(5, kind::BYTES);
+        const ATTRIBUTE: u32 = tag(9, kind::BYTES);
+        const {
+            let roles = &ROLES[SPAN as usize];
+            assert!(roles[1] == role::ID && roles[2] == role::ID && roles[4] == role::ID);
+            assert!(roles[5] == role::TEXT && roles[9] == role::ATTRIBUTE);
+        }
+        let mut reader = Reader::of(self.bytes, span);
+        while let Some(field) = reader.read()? {
+            match field.tag {
+                ATTRIBUTE => self.attribute_here(SPAN, field, depth + 1)?,
+                TRACE_ID | SPAN_ID | PARENT_ID => self.visit.id(SPAN, field),
+                NAME => self.visit.text(SPAN, field),
+                _ if field.kind() != kind::BYTES => self.visit.number(SPAN, field),
+                _ => self.field(SPAN, field, depth)?,
             }
         }
         Ok(())
@@ -235,15 +280,60 @@ impl<V: Visit> Walk<'_, V> {
             return self.message(message, field.start, field.end, depth);
         }
         self.visit.begin_item(field);
-        self.message(message, field.start, field.end, depth)?;
+        if message == Message::Span {
+            self.span(field, depth)?;
+        } else {
+            self.message(message, field.start, field.end, depth)?;
+        }
         self.visit.end_item();
         Ok(())
     }
 
-    #[inline]
+    #[inline(never)]
     fn attribute(&mut self, owner: Message, field: Field, depth: usize) -> Result<(), Malformed> {
-        const KEY: u32 = super::wire::tag(1, kind::BYTES);
-        const VALUE: u32 = super::wire::tag(2, kind::BYTES);
+        self.attribute_here(owner, field, depth)
+    }
+
+    /// [`Self::attribute`] inside of its caller: what passes through memory on the way costs more
+    /// than the walk itself.
+    #[inline(always)]
+    fn attribute_here(
+        &mut self,
+        owner: Message,
+        field: Field,
+        depth: usize,
+    ) -> Result<(), Malformed> {
+        let Some(attribute) = self.usual_attribute(owner, field) else {
+            return self.any_attribute(owner, field, depth);
+        };
+        if self.visit.attribute(attribute) {
+            self.look_into(attribute.value, depth)?;
+            self.visit.leave();
+        }
+        Ok(())
+    }
+
+    /// A key and a value with one member, as everybody writes them; `None` for anything else.
+    #[inline(always)]
+    fn usual_attribute(&self, owner: Message, field: Field) -> Option<Attribute> {
+        let mut parts = Reader::of(self.bytes, field);
+        let key = parts.read().ok()?.filter(|key| key.tag == KEY)?;
+        let any = parts.read().ok()?.filter(|any| any.tag == VALUE && parts.is_done())?;
+        let mut members = Reader::of(self.bytes, any);
+        let member = members.read().ok()??;
+        let is_usual = members.is_done() && is_member(member.tag);
+        let value = Value { any: Some(any), member: Some(member) };
+        is_usual.then_some(Attribute { owner, field, key, value, is_odd: false })
+    }
+
+    /// An attribute of any form.
+    #[inline(never)]
+    fn any_attribute(
+        &mut self,
+        owner: Message,
+        field: Field,
+        depth: usize,
+    ) -> Result<(), Malformed> {
         let empty = Field { end: field.start, start: field.start, ..field };
         let mut attribute = Attribute {
             owner,
@@ -277,20 +367,13 @@ impl<V: Visit> Walk<'_, V> {
         Ok(())
     }
 
-    #[inline]
     fn value(&mut self, any: Field) -> Result<(Value, bool), Malformed> {
         let mut value = Value { any: Some(any), member: None };
         let mut is_odd = false;
         let mut reader = Reader::of(self.bytes, any);
         while let Some(part) = reader.read()? {
             match part.tag {
-                tags::TEXT
-                | tags::BOOL
-                | tags::INT
-                | tags::DOUBLE
-                | tags::ARRAY
-                | tags::LIST
-                | tags::BYTES => is_odd |= value.member.replace(part).is_some(),
+                tag if is_member(tag) => is_odd |= value.member.replace(part).is_some(),
                 _ if part.kind() == kind::BYTES => self.visit.opaque(part),
                 _ => {}
             }

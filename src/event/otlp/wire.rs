@@ -84,6 +84,9 @@ impl Field {
             let mut at = 0;
             return varint(value, &mut at, value.len()).unwrap_or(0);
         }
+        if let Some(wide) = value.first_chunk() {
+            return u64::from_le_bytes(*wide);
+        }
         let mut wide = [0; 8];
         let len = value.len().min(8);
         wide[..len].copy_from_slice(&value[..len]);
@@ -91,19 +94,19 @@ impl Field {
     }
 }
 
-/// Reads the fields of one message: `bytes[at..end]`.
+/// Reads the fields of one message: the rest of `bytes` behind `at`.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
+    /// Cut where the message ends.
     bytes: &'a [u8],
     at: usize,
-    end: usize,
 }
 
 impl<'a> Reader<'a> {
     /// The message that lies at `start..end` of `bytes`.
     #[must_use]
     pub fn new(bytes: &'a [u8], start: usize, end: usize) -> Self {
-        Self { bytes, at: start, end: end.min(bytes.len()) }
+        Self { bytes: bytes.get(..end).unwrap_or(bytes), at: start }
     }
 
     /// The message that is a field's value.
@@ -112,40 +115,112 @@ impl<'a> Reader<'a> {
         Self::new(bytes, field.start, field.end)
     }
 
+    /// Whether there is no field left.
+    #[must_use]
+    #[inline]
+    pub fn is_done(&self) -> bool {
+        self.at >= self.bytes.len()
+    }
+
     /// The next field; `None` behind the last one.
     ///
     /// # Errors
     /// [`Malformed`] where the bytes are no field of proto3, or reach over the message's end.
-    #[inline]
+    #[inline(always)]
     pub fn read(&mut self) -> Result<Option<Field>, Malformed> {
-        let at = self.at;
-        if at >= self.end {
+        let (bytes, at) = (self.bytes, self.at);
+        if at >= bytes.len() {
             return Ok(None);
         }
-        let tag = varint(self.bytes, &mut self.at, self.end)?;
-        let start = self.at;
-        let (start, len) = match tag as u32 & 7 {
-            kind::BYTES => {
-                let len = varint(self.bytes, &mut self.at, self.end)?;
-                (self.at, usize::try_from(len).unwrap_or(usize::MAX))
-            }
-            kind::VARINT => {
-                varint(self.bytes, &mut self.at, self.end)?;
-                (start, self.at - start)
-            }
-            kind::FIXED64 => (start, 8),
-            kind::FIXED32 => (start, 4),
-            _ => return Err(Malformed { at, what: "a wire type that proto3 does not have" }),
+        let Head { tag, len, end } = match short_head(bytes, at) {
+            Some(head) => head,
+            None => Head::unpack(long_head(bytes, at)),
         };
-        if tag >> 3 == 0 || tag > u64::from(u32::MAX) {
-            return Err(Malformed { at, what: "a field number out of range" });
+        if end > bytes.len() {
+            return Err(malformed(bytes, at));
         }
-        if len > self.end - start {
-            return Err(Malformed { at, what: "a value that reaches over its message's end" });
-        }
-        self.at = start + len;
-        Ok(Some(Field { tag: tag as u32, at, start, end: self.at }))
+        self.at = end;
+        Ok(Some(Field { tag, at, start: at + len as usize, end }))
     }
+}
+
+/// What stands in front of a value.
+struct Head {
+    tag: u32,
+    /// Bytes of tag and length.
+    len: u32,
+    /// Where the value ends: beyond all bytes for what is no field.
+    end: usize,
+}
+
+impl Head {
+    /// In two registers.
+    ///
+    /// # Why
+    /// What comes back through memory is written there in parts and read as a whole at once, which
+    /// stalls for longer than the field takes to read.
+    fn pack(self) -> (u64, usize) {
+        (u64::from(self.tag) | u64::from(self.len) << 32, self.end)
+    }
+
+    #[inline(always)]
+    fn unpack((head, end): (u64, usize)) -> Self {
+        Self { tag: head as u32, len: (head >> 32) as u32, end }
+    }
+}
+
+/// A head of the commonest forms: a tag of one byte, and a length or number of one byte or a
+/// value of eight.
+#[inline(always)]
+fn short_head(bytes: &[u8], at: usize) -> Option<Head> {
+    let [tag, len] = *bytes.get(at..)?.first_chunk()?;
+    let (tag, is_short) = (u32::from(tag), len < 0x80);
+    match tag & 0x87 {
+        kind::BYTES if is_short && tag >= 8 => {
+            Some(Head { tag, len: 2, end: at + 2 + usize::from(len) })
+        }
+        kind::FIXED64 if tag >= 8 => Some(Head { tag, len: 1, end: at + 9 }),
+        kind::VARINT if is_short && tag >= 8 => Some(Head { tag, len: 1, end: at + 2 }),
+        _ => None,
+    }
+}
+
+/// A head of any form, see [`Head::pack`].
+#[inline(never)]
+fn long_head(bytes: &[u8], at: usize) -> (u64, usize) {
+    let none = Head { tag: 0, len: 0, end: usize::MAX };
+    any_head(bytes, at).unwrap_or(none).pack()
+}
+
+/// Why there is no field at `at`.
+#[cold]
+#[inline(never)]
+fn malformed(bytes: &[u8], at: usize) -> Malformed {
+    let over = Malformed { at, what: "a value that reaches over its message's end" };
+    any_head(bytes, at).err().unwrap_or(over)
+}
+
+fn any_head(bytes: &[u8], at: usize) -> Result<Head, Malformed> {
+    let (mut behind, end) = (at, bytes.len());
+    let tag = varint(bytes, &mut behind, end)?;
+    let start = behind;
+    let (start, len) = match tag as u32 & 7 {
+        kind::BYTES => {
+            let len = varint(bytes, &mut behind, end)?;
+            (behind, usize::try_from(len).unwrap_or(usize::MAX))
+        }
+        kind::VARINT => {
+            varint(bytes, &mut behind, end)?;
+            (start, behind - start)
+        }
+        kind::FIXED64 => (start, 8),
+        kind::FIXED32 => (start, 4),
+        _ => return Err(Malformed { at, what: "a wire type that proto3 does not have" }),
+    };
+    if tag >> 3 == 0 || tag > u64::from(u32::MAX) {
+        return Err(Malformed { at, what: "a field number out of range" });
+    }
+    Ok(Head { tag: tag as u32, len: (start - at) as u32, end: start.saturating_add(len) })
 }
 
 /// Reads a varint at `at`, which moves behind it.

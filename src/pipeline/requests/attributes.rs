@@ -20,8 +20,16 @@ use super::search::{Open, Search};
 
 impl Search<'_> {
     /// What the key of a top-level attribute says.
-    #[inline]
-    fn known(&mut self, key: &[u8]) -> KnownKey {
+    #[inline(always)]
+    pub(super) fn known(&mut self, key: &[u8]) -> KnownKey {
+        match self.memo.next_key(key, self.tier) {
+            Some(known) => known,
+            None => self.known_by_hash(key),
+        }
+    }
+
+    #[inline(never)]
+    fn known_by_hash(&mut self, key: &[u8]) -> KnownKey {
         let (pipeline, tier) = (&mut *self.pipeline, self.tier);
         self.memo.key(key, tier, || {
             let facts = pipeline.memo.of(key, tier, &pipeline.plan.tiers);
@@ -32,12 +40,26 @@ impl Search<'_> {
             let found = inspect(key, Form::Text, KeyHint::NONE, entities, scratch, hits);
             let mut meanings = aliases::lookup(key);
             let is_request_id = meanings.any(|hit| hit.means == Means::Role(Role::RequestId));
-            KnownKey { facts, is_request_id, is_clean: is_text && !found }
+            let is_clean = is_text && !found;
+            let is_inspected = facts.action == Action::Inspect && !facts.is_telling();
+            let is_plain = is_clean && is_inspected && !is_request_id;
+            KnownKey { facts, is_request_id, is_clean, is_plain }
         })
     }
 
+    /// Whether a value under a plain key stays as it is.
+    #[inline(always)]
+    pub(super) fn is_plain_value(&self, value: &Value) -> bool {
+        let Some(member) = value.member else { return true };
+        match member.tag {
+            tags::TEXT => !self.is_suspect(member),
+            tags::INT | tags::DOUBLE | tags::BOOL => true,
+            _ => false,
+        }
+    }
+
     /// Edits an attribute as the policy says. Whether its members must be walked.
-    #[inline]
+    #[inline(never)]
     pub(super) fn protect_attribute(&mut self, attribute: Attribute) -> bool {
         if attribute.is_odd {
             self.memo.edits.remove(attribute.field);
@@ -46,6 +68,12 @@ impl Search<'_> {
         }
         let key = attribute.key.of(self.bytes);
         let known = if self.path.is_empty() { self.known(key) } else { self.known_member(key) };
+        self.protect_known(attribute, known)
+    }
+
+    /// The same of one whose key is known.
+    #[inline(never)]
+    pub(super) fn protect_known(&mut self, attribute: Attribute, known: KnownKey) -> bool {
         if !known.is_clean {
             self.search(attribute.key, KeyHint::NONE);
         }
@@ -63,7 +91,7 @@ impl Search<'_> {
             if !self.path.is_empty() {
                 self.path.push(b'.');
             }
-            self.path.extend_from_slice(key);
+            self.path.extend_from_slice(attribute.key.of(self.bytes));
             let path_len = self.path.len();
             self.open.push(Open { path_len, facts: known.facts, names_secret: false });
         }
@@ -77,7 +105,7 @@ impl Search<'_> {
         path.extend_from_slice(key);
         let (pipeline, tier) = (&mut *self.pipeline, self.tier);
         let facts = pipeline.memo.of(&path, tier, &pipeline.plan.tiers);
-        KnownKey { facts, is_request_id: false, is_clean: false }
+        KnownKey { facts, is_request_id: false, is_clean: false, is_plain: false }
     }
 
     /// An element of an array is what the array's key says it is.
@@ -101,7 +129,6 @@ impl Search<'_> {
         looks_inside
     }
 
-    #[inline]
     fn protect_value(&mut self, value: Value, facts: Facts) -> bool {
         let Some(member) = value.member else { return false };
         match (facts.action, member.tag) {

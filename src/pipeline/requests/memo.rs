@@ -1,6 +1,8 @@
 //! What is remembered from request to request: what keys say, and which texts were found clean.
 //!
-//! Both are direct-mapped tables of fixed size: a collision costs a look-up, never memory.
+//! Both are direct-mapped tables of fixed size: a collision costs a look-up, never memory. A key is
+//! first looked for where the one after its predecessor was the last time: spans of one kind have
+//! the same keys in the same order, and a hash costs as much as all else that a key costs.
 //!
 //! # Why
 //! A span has five keys, and the same ones for ever; a folded key and its patterns cost some
@@ -25,6 +27,8 @@ const TEXT_BYTES_MAX: usize = 512;
 pub(in crate::pipeline) struct Memo {
     seed: u64,
     keys: Vec<Key>,
+    /// The key asked for last.
+    last_key: usize,
     texts: Vec<Text>,
     pub(super) edits: Edits,
 }
@@ -32,8 +36,18 @@ pub(in crate::pipeline) struct Memo {
 #[derive(Clone, Debug, Default)]
 struct Key {
     tier: u32,
+    /// The key that was asked for after it.
+    next: usize,
     key: Box<[u8]>,
     known: KnownKey,
+}
+
+impl Key {
+    #[inline(always)]
+    fn is(&self, key: &[u8], tier: usize) -> bool {
+        // An empty slot looks like the empty key.
+        *self.key == *key && self.tier == tier as u32 && !key.is_empty()
+    }
 }
 
 /// What is known of an attribute's key.
@@ -44,6 +58,8 @@ pub(super) struct KnownKey {
     pub(super) is_request_id: bool,
     /// The key itself holds nothing that must not stay.
     pub(super) is_clean: bool,
+    /// Nothing is asked of the value but what the filter says of its text.
+    pub(super) is_plain: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -57,13 +73,24 @@ impl Default for Memo {
     fn default() -> Self {
         let seed = RandomState::new().hash_one(0u8);
         // Filled at the first use: most daemons take no requests.
-        Self { seed, keys: Vec::new(), texts: Vec::new(), edits: Edits::default() }
+        Self { seed, keys: Vec::new(), last_key: 0, texts: Vec::new(), edits: Edits::default() }
     }
 }
 
 impl Memo {
+    /// What is known of `key`, if it is the one that followed the last one before.
+    #[inline(always)]
+    pub(super) fn next_key(&mut self, key: &[u8], tier: usize) -> Option<KnownKey> {
+        let next = self.keys.get(self.last_key)?.next;
+        let slot = self.keys.get(next)?;
+        if !slot.is(key, tier) {
+            return None;
+        }
+        self.last_key = next;
+        Some(slot.known)
+    }
+
     /// What is known of `key`, or what `learn` says of it.
-    #[inline]
     pub(super) fn key(
         &mut self,
         key: &[u8],
@@ -73,15 +100,14 @@ impl Memo {
         if self.keys.is_empty() {
             self.keys.resize_with(KEYS, Key::default);
         }
-        let slot = xxh3_64_with_seed(key, self.seed) as usize % KEYS;
-        let slot = &mut self.keys[slot];
-        // An empty slot looks like the empty key.
-        if *slot.key == *key && slot.tier == tier as u32 && !key.is_empty() {
-            return slot.known;
+        let at = xxh3_64_with_seed(key, self.seed) as usize % KEYS;
+        self.keys[self.last_key].next = at;
+        self.last_key = at;
+        let slot = &mut self.keys[at];
+        if !slot.is(key, tier) {
+            *slot = Key { tier: tier as u32, next: 0, key: key.into(), known: learn() };
         }
-        let known = learn();
-        *slot = Key { tier: tier as u32, key: key.into(), known };
-        known
+        slot.known
     }
 
     /// Whether `text` under a key of this `hint` was found clean before.

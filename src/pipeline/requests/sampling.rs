@@ -21,10 +21,10 @@ const ATTRIBUTES: u32 = tag(9, kind::BYTES);
 impl Search<'_> {
     /// Decides about the span in work; a kept one gets its threshold.
     pub(super) fn is_kept(&mut self, item: &mut Item) -> bool {
-        let plan = std::sync::Arc::clone(&self.pipeline.plan);
-        if !plan.sampler.samples_spans() && plan.windows.is_none() {
+        if !self.is_deciding {
             return true;
         }
+        let plan = std::sync::Arc::clone(&self.pipeline.plan);
         let state = item.trace_state.map(|state| state.of(self.bytes)).unwrap_or_default();
         let randomness = Randomness::of_tracestate(state)
             .or_else(|| self.trace_randomness(item))

@@ -1,9 +1,8 @@
 //! The walk over one request: its table, its edits, and what becomes of each item.
 
 use crate::event::batch::{SPAN_ID_LEN, TRACE_ID_LEN};
-use crate::event::json::block::{Block, Native};
-use crate::event::json::scan::load16;
-use crate::event::json::shapes::could_hold;
+use crate::event::json::block::Native;
+use crate::event::json::shapes::could_hold_any;
 use crate::event::otlp::schema::Message;
 use crate::event::otlp::walk::{Attribute, Value};
 use crate::event::otlp::wire::{kind, tag};
@@ -17,6 +16,8 @@ use crate::protect::context::KeyHint;
 use super::ITEMS_MAX;
 use super::memo::Memo;
 
+/// Bytes of a small item: what a table is made for before its items are counted.
+const ITEM_BYTES: usize = 192;
 /// Status code `STATUS_CODE_ERROR`.
 const ERROR: u64 = 2;
 
@@ -30,6 +31,8 @@ pub(super) struct Search<'a> {
     pub(super) bytes: &'a [u8],
     /// Nothing is searched and nothing decided: that was done before.
     is_indexing: bool,
+    /// Spans are sampled or wait for an outcome.
+    pub(super) is_deciding: bool,
     pub(super) item: Option<Item>,
     found: Found,
     /// The path of the list that is walked, and where its parts end.
@@ -59,6 +62,13 @@ pub(super) struct Item {
     pub(super) is_state_edited: bool,
 }
 
+impl Item {
+    /// Whether a span has the ids that it must have.
+    fn is_whole(&self) -> bool {
+        self.record.trace_id_off != NO_SPAN && self.record.span_id_off != NO_SPAN
+    }
+}
+
 /// A list or an array whose members are walked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Open {
@@ -76,6 +86,7 @@ impl<'a> Search<'a> {
         bytes: &'a [u8],
     ) -> Self {
         Self {
+            is_deciding: pipeline.plan.sampler.samples_spans() || pipeline.plan.windows.is_some(),
             pipeline,
             memo,
             tier,
@@ -83,7 +94,10 @@ impl<'a> Search<'a> {
             bytes,
             is_indexing: false,
             item: None,
-            found: Found::default(),
+            found: Found {
+                table: Vec::with_capacity(bytes.len() / ITEM_BYTES),
+                ..Found::default()
+            },
             path: Vec::new(),
             open: Vec::new(),
         }
@@ -108,10 +122,9 @@ impl<'a> Search<'a> {
 
     /// Whether the exact detectors must look at a text: the filter says so, or it is not of plain
     /// ASCII.
-    #[inline]
+    #[inline(always)]
     pub(super) fn is_suspect(&self, field: Field) -> bool {
-        let (start, end) = (field.start, field.end);
-        could_hold::<Native>(self.bytes, start, end) || is_special(self.bytes, start, end)
+        could_hold_any::<Native>(self.bytes, field.start, field.end)
     }
 
     /// Searches a text; what is found becomes an edit of `field`. Whether there was anything.
@@ -161,11 +174,7 @@ impl<'a> Search<'a> {
     }
 
     fn end_span(&mut self, mut item: Item) -> Option<Record> {
-        let is_whole = item.record.trace_id_off != NO_SPAN && item.record.span_id_off != NO_SPAN;
-        if self.is_indexing {
-            return Some(item.record);
-        }
-        if !is_whole {
+        if !item.is_whole() {
             self.take_out(&item);
             self.found.n_rejected += 1;
             return None;
@@ -195,11 +204,13 @@ impl Visit for Search<'_> {
     }
 
     fn end_item(&mut self) {
-        let Some(item) = self.item.take() else { return };
-        let record = match self.signal {
-            Signal::Traces => self.end_span(item),
-            _ => Some(item.record),
+        let Some(item) = &self.item else { return };
+        let is_indexed = self.signal != Signal::Traces || self.is_indexing;
+        let record = match is_indexed || item.is_whole() && !self.is_deciding {
+            true => Some(item.record),
+            false => self.item.take().and_then(|item| self.end_span(item)),
         };
+        self.item = None;
         // Beyond the bound the request is refused, so nothing need be gathered.
         if let Some(record) = record
             && self.found.n_items <= ITEMS_MAX
@@ -247,6 +258,7 @@ impl Visit for Search<'_> {
         }
     }
 
+    #[inline(always)]
     fn text(&mut self, message: Message, field: Field) {
         const TRACE_STATE: u32 = 3;
         if self.is_indexing {
@@ -272,13 +284,20 @@ impl Visit for Search<'_> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn attribute(&mut self, attribute: Attribute) -> bool {
         if self.is_indexing {
             self.index_attribute(attribute);
             return false;
         }
-        self.protect_attribute(attribute)
+        if attribute.is_odd || !self.path.is_empty() {
+            return self.protect_attribute(attribute);
+        }
+        let known = self.known(attribute.key.of(self.bytes));
+        if known.is_plain && self.is_plain_value(&attribute.value) {
+            return false;
+        }
+        self.protect_known(attribute, known)
     }
 
     fn element(&mut self, value: Value) -> bool {
@@ -290,18 +309,4 @@ impl Visit for Search<'_> {
         let path_len = self.open.last().map_or(0, |open| open.path_len);
         self.path.truncate(path_len);
     }
-}
-
-/// Whether there is a byte beyond plain ASCII text, or a backslash.
-#[inline]
-fn is_special(bytes: &[u8], start: usize, end: usize) -> bool {
-    let mut at = start;
-    while at + 16 <= end {
-        if Native::load(&load16(bytes, at)).special() != 0 {
-            return true;
-        }
-        at += 16;
-    }
-    let left = end.saturating_sub(at);
-    left > 0 && Native::load(&load16(bytes, at)).special() & ((1u16 << left) - 1) != 0
 }
