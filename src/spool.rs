@@ -268,6 +268,14 @@ impl Spool {
         self.tiers.get(usize::from(tier.0)).is_some_and(|tier| tier.must_wait())
     }
 
+    /// Whether `tier` takes nothing at the moment, however much memory there is: its share is full
+    /// and a route blocks, or the disk refuses. For sources that bound by themselves what they hold
+    /// until it is durable.
+    #[must_use]
+    pub fn is_stuck(&self, tier: TierId) -> bool {
+        self.tiers.get(usize::from(tier.0)).is_some_and(|tier| tier.lock().is_stuck())
+    }
+
     /// Each tier's log now.
     #[must_use]
     pub fn status(&self) -> Vec<TierStatus> {

@@ -222,7 +222,8 @@ impl Intake for Collector {
     fn must_wait(&self, signal: Signal) -> bool {
         let plan = self.pipeline.plan();
         let is_wanted = |tier: &TierId| plan.takes(usize::from(tier.0), signal);
-        self.tiers().filter(is_wanted).any(|tier| self.feed.spool.must_wait(tier))
+        // What is pending is bounded by the source: it holds each request until it is durable.
+        self.tiers().filter(is_wanted).any(|tier| self.feed.spool.is_stuck(tier))
     }
 
     fn receipt(&mut self) -> Receipt {

@@ -2,11 +2,14 @@
 //!
 //! Bounded by the bytes of the buffers that it keeps alive, not by those in use in them: a batch
 //! may pin a pooled slab much larger than its lines. At the bound the oldest go; a cursor that
-//! wanted them reads them back.
+//! wanted them reads them back. Requests are not bound by it before a cursor could come for them:
+//! clients that send at one time make more bytes durable by one sync than the tail keeps, and each
+//! sync would push a part of them out, to be read back at once. Their source bounds what it holds.
 
 use std::collections::VecDeque;
 
 use super::reader::Stored;
+use crate::event::signal::Signal;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -21,12 +24,21 @@ impl Tail {
         Self { entries: VecDeque::new(), bytes: 0, bytes_max }
     }
 
-    /// Takes the newest frame.
+    /// Takes the newest frame; call [`Self::bound`] when all are in.
     pub(super) fn push(&mut self, stored: Stored) {
         let cost = stored.batch.memory();
         self.bytes += cost;
         self.entries.push_back((stored, cost));
+    }
+
+    /// Lets the oldest go that are beyond the bound, but for requests among the newest `n_new`.
+    pub(super) fn bound(&mut self, n_new: usize) {
         while self.bytes > self.bytes_max {
+            let is_new = self.entries.len() <= n_new;
+            let front = self.entries.front().map(|(stored, _)| stored.batch.signal);
+            if is_new && front.is_some_and(|signal| signal != Signal::Logs) {
+                return;
+            }
             self.pop();
         }
     }
@@ -93,6 +105,7 @@ mod tests {
             assert_eq!(next, found, "{position}");
         }
         tail.push(stored(40, 40, 50));
+        tail.bound(1);
         assert!(tail.find(0).is_none() && tail.bytes() == one * 2);
         tail.release(40);
         assert_eq!((tail.find(20).is_some(), tail.find(40).is_some()), (false, true));

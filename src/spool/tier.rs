@@ -150,6 +150,15 @@ impl State {
         self.routes.iter().any(|route| route.when_full == WhenFull::Block)
     }
 
+    /// Whether the share is full and a route blocks, or the disk refuses.
+    pub(super) fn is_stuck(&self) -> bool {
+        match &self.stuck {
+            Some(SpoolError::Full) => self.blocks(),
+            Some(_) => true,
+            None => false,
+        }
+    }
+
     /// Brings the gauges of route `index` up to date.
     pub(super) fn gauge(&self, index: usize) {
         let route = &self.routes[index];
@@ -174,6 +183,7 @@ impl State {
         if let Some(segment) = self.segments.back_mut() {
             segment.end = next;
         }
+        let mut n_new = 0;
         for frame in written {
             let batch = &frame.pending.batch;
             let (key, end, observed_ns) = (batch.source_key, batch.source_end, batch.observed_ns);
@@ -189,9 +199,11 @@ impl State {
             let range = crate::event::log_range::LogRange { from: frame.from, to: frame.to };
             let covers_from = self.data_end;
             self.tail.push(Stored { covers_from, range, batch: Arc::clone(batch) });
+            n_new += 1;
             self.data_end = frame.to;
             self.routes.iter_mut().for_each(|route| route.published(n_events));
         }
+        self.tail.bound(n_new);
         self.durable = next;
         self.settle();
         self.wakers()
@@ -327,12 +339,7 @@ impl Tier {
     /// Whether sources that can be read again should pause.
     pub(super) fn must_wait(&self) -> bool {
         let state = self.lock();
-        let stuck = match &state.stuck {
-            Some(SpoolError::Full) => state.blocks(),
-            Some(_) => true,
-            None => false,
-        };
-        stuck || state.pending_bytes >= self.pending_bytes_max
+        state.is_stuck() || state.pending_bytes >= self.pending_bytes_max
     }
 }
 
