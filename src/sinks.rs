@@ -5,9 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::event::batch::{Batch, Event};
+use crate::protect::protected::Protected;
 use crate::secret::Secret;
 
 pub use crate::event::log_range::LogRange;
@@ -42,6 +46,12 @@ pub trait Encoder: Send {
     /// that can never be delivered here, with the reason: they go to the dead letters.
     fn push(&mut self, batch: &Batch, events: Range<usize>) -> Vec<Refused>;
 
+    /// Adds all of `batch` without a copy of it, where its bytes stand in the body as they are;
+    /// whether it did.
+    fn share(&mut self, _batch: &Arc<Protected>) -> bool {
+        false
+    }
+
     /// Bytes of the body so far, as the destination's limit counts them (before compression).
     fn len(&self) -> usize;
 
@@ -71,6 +81,8 @@ pub struct Refused {
 pub struct Body {
     /// The bytes on the wire.
     pub bytes: Vec<u8>,
+    /// What follows them there, for the transports of HTTP.
+    pub parts: Vec<Bytes>,
     /// Headers beyond those of the transport (`Content-Type`).
     pub headers: BTreeMap<&'static str, String>,
     /// File transports: the path below the store's root.

@@ -101,7 +101,10 @@ impl Crew {
         let mut n_events = 0;
         for piece in &pieces {
             n_events += piece.events.len();
-            encoder.push(&piece.batch, piece.events.clone());
+            let is_whole = piece.events == (0..piece.batch.len());
+            if !(is_whole && encoder.share(&piece.batch)) {
+                encoder.push(&piece.batch, piece.events.clone());
+            }
         }
         Part { encoder, pieces, n_events }
     }
@@ -154,6 +157,7 @@ impl Crew {
         };
         Ok(Outgoing {
             bytes: body.bytes.into(),
+            parts: body.parts,
             headers: body.headers.into_iter().collect(),
             file_name: body.file_name,
             attempt: 0,
@@ -255,7 +259,7 @@ impl Crew {
 
     fn count_request(&self, outgoing: &Outgoing) {
         self.counters.requests.add(1);
-        self.counters.sent_bytes.add(outgoing.bytes.len() as u64);
+        self.counters.sent_bytes.add(outgoing.len() as u64);
         if outgoing.attempt > 0 {
             self.counters.retries.add(1);
         }

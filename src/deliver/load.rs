@@ -94,13 +94,19 @@ impl Load {
     /// Encodes `piece`. What is refused becomes a letter; what is taken is kept if it `is_held`.
     pub(super) fn push(&mut self, piece: Piece, is_held: bool, sender: &Sender) {
         let (before, memory) = (self.len(), piece.batch.memory());
-        let refused = self.encoder.push(&piece.batch, piece.events.clone());
+        let is_whole = piece.events == (0..piece.batch.len());
+        let is_shared = is_whole && self.encoder.share(&piece.batch);
+        let refused = match is_shared {
+            true => Vec::new(),
+            false => self.encoder.push(&piece.batch, piece.events.clone()),
+        };
         self.n_events += piece.events.len() - refused.len();
         self.bury(&piece, &refused, sender);
         if !is_held {
             return;
         }
-        self.held.grow(memory + self.len().saturating_sub(before));
+        let copied = if is_shared { 0 } else { self.len().saturating_sub(before) };
+        self.held.grow(memory + copied);
         if refused.is_empty() {
             self.pieces.push(piece);
         } else {

@@ -26,12 +26,28 @@ pub const ANSWER_BYTES_MAX: usize = 64 << 10;
 pub struct Outgoing {
     /// What is sent.
     pub bytes: Bytes,
+    /// What follows it, for HTTP.
+    pub parts: Vec<Bytes>,
     /// Headers of this body beside the transport's own.
     pub headers: Vec<(&'static str, String)>,
     /// Files: the path below the root.
     pub file_name: String,
     /// 0 the first time.
     pub attempt: u32,
+}
+
+impl Outgoing {
+    /// Bytes of all of it.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len() + self.parts.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    /// Whether nothing is sent.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// What came back.

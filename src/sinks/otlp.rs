@@ -6,17 +6,24 @@
 //! `deliver`'s.
 //!
 //! # Why
+//! Requests of some size are sent from where they lie, in frames of their own: a copy of each body
+//! is a MiB of memory a request under way.
+//!
 //! One body is one request, packed once: the same bytes at every attempt, so that a receiver that
 //! stored a request whose answer was lost sees the same spans again, which Tempo and Jaeger merge.
 
 use std::io::Write as _;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::{Body, Encoder, LogRange, Refused, Response, Sink, Transport, Verdict};
 use crate::event::batch::Batch;
 use crate::event::otlp::transport::{GRPC_HEAD_LEN, grpc_head, grpc_path};
 use crate::event::signal::Signal;
+use crate::protect::protected::Protected;
 use crate::secret::Secret;
 
 mod judge;
@@ -96,7 +103,17 @@ impl Sink for Otlp {
         }
         let head_len = message.len();
         let tier = self.options.tier.clone();
-        Box::new(RequestEncoder { protocol, compression, tier, message, head_len })
+        let (parts, n_shared, last) = (Vec::new(), 0, Vec::new());
+        Box::new(RequestEncoder {
+            protocol,
+            compression,
+            tier,
+            message,
+            head_len,
+            parts,
+            n_shared,
+            last,
+        })
     }
 
     fn judge(&self, response: &Response<'_>) -> Verdict {
@@ -123,41 +140,87 @@ struct RequestEncoder {
     protocol: Protocol,
     compression: Compression,
     tier: String,
-    /// The head, for gRPC, and the request.
+    /// The head, for gRPC, and the request until its first part.
     message: Vec<u8>,
     head_len: usize,
+    /// What follows.
+    parts: Vec<Bytes>,
+    /// Bytes in them.
+    n_shared: usize,
+    /// What follows the parts.
+    last: Vec<u8>,
+}
+
+/// Below, a copy costs less than a frame of HTTP/2 for itself.
+const SHARED_BYTES_MIN: usize = 16 << 10;
+
+/// The bytes of a batch, as long as somebody sends them.
+struct Shared(Arc<Protected>);
+
+impl AsRef<[u8]> for Shared {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.slab
+    }
+}
+
+impl RequestEncoder {
+    fn part(&mut self, part: Bytes) {
+        self.n_shared += part.len();
+        self.parts.push(part);
+    }
+
+    /// Ends what follows the last part.
+    fn end_last(&mut self) {
+        if !self.last.is_empty() {
+            let last = std::mem::take(&mut self.last);
+            self.part(last.into());
+        }
+    }
 }
 
 impl Encoder for RequestEncoder {
     fn push(&mut self, batch: &Batch, events: Range<usize>) -> Vec<Refused> {
+        let out = if self.parts.is_empty() { &mut self.message } else { &mut self.last };
         match batch.signal {
-            Signal::Logs => log_records::push(batch, events, &self.tier, &mut self.message),
+            Signal::Logs => log_records::push(batch, events, &self.tier, out),
             Signal::Traces | Signal::Metrics if events == (0..batch.len()) => {
-                self.message.extend_from_slice(&batch.slab);
+                out.extend_from_slice(&batch.slab);
             }
             Signal::Traces | Signal::Metrics => {
-                self.message.extend_from_slice(&batch.only(events).slab);
+                out.extend_from_slice(&batch.only(events).slab);
             }
         }
         Vec::new()
     }
 
-    fn len(&self) -> usize {
-        self.message.len() - self.head_len
+    fn share(&mut self, batch: &Arc<Protected>) -> bool {
+        let is_long = batch.slab.len() >= SHARED_BYTES_MIN;
+        if batch.signal == Signal::Logs || self.compression != Compression::None || !is_long {
+            return false;
+        }
+        self.end_last();
+        self.part(Bytes::from_owner(Shared(Arc::clone(batch))));
+        true
     }
 
-    fn finish(self: Box<Self>, _range: LogRange, body: &mut Body) -> Result<(), String> {
-        let Self { protocol, compression, message, head_len, .. } = *self;
+    fn len(&self) -> usize {
+        self.message.len() - self.head_len + self.n_shared + self.last.len()
+    }
+
+    fn finish(mut self: Box<Self>, _range: LogRange, body: &mut Body) -> Result<(), String> {
+        self.end_last();
+        let Self { protocol, compression, message, head_len, parts, n_shared, .. } = *self;
         let packed = packed(&message[head_len..], head_len, compression);
         let is_packed = packed.is_some();
         body.bytes = packed.unwrap_or(message);
         if protocol == Protocol::Grpc {
-            let head = grpc_head(is_packed, body.bytes.len() - head_len)
+            let head = grpc_head(is_packed, body.bytes.len() - head_len + n_shared)
                 .ok_or("the request is larger than gRPC's messages can be")?;
             body.bytes[..GRPC_HEAD_LEN].copy_from_slice(&head);
         } else {
             body.headers.insert("content-type", "application/x-protobuf".to_owned());
         }
+        body.parts = parts;
         if let Some(word) = compression.word().filter(|_| is_packed) {
             let name = match protocol {
                 Protocol::Grpc => "grpc-encoding",

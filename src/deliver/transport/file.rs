@@ -102,7 +102,8 @@ mod tests {
 
     fn outgoing(name: &str, text: &'static str) -> Outgoing {
         let bytes = Bytes::from_static(text.as_bytes());
-        Outgoing { bytes, headers: Vec::new(), file_name: name.to_owned(), attempt: 0 }
+        let (parts, headers) = (Vec::new(), Vec::new());
+        Outgoing { bytes, parts, headers, file_name: name.to_owned(), attempt: 0 }
     }
 
     #[tokio::test]

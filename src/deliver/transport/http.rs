@@ -5,10 +5,16 @@
 //! - No proxy from the environment: a sidecar inherits variables that were meant for the model.
 //! - The answer is bounded: a gateway's error page is not worth more than 64 KiB.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -97,11 +103,12 @@ impl HttpClient {
         &self,
         outgoing: &Outgoing,
     ) -> Result<reqwest::Response, reqwest::Error> {
-        let mut request = self
-            .inner
-            .post(self.url.clone())
-            .headers(self.headers.clone())
-            .body(outgoing.bytes.clone());
+        let mut request = self.inner.post(self.url.clone()).headers(self.headers.clone()).body(
+            match outgoing.parts.is_empty() {
+                true => outgoing.bytes.clone().into(),
+                false => reqwest::Body::wrap(Parts::of(outgoing)),
+            },
+        );
         for (name, value) in &outgoing.headers {
             request = request.header(*name, value);
         }
@@ -129,6 +136,42 @@ impl HttpClient {
             }
         }
         Ok(Answer { status, body, retry_after, grpc: None })
+    }
+}
+
+/// A body of several pieces, which nobody puts together.
+struct Parts {
+    left: VecDeque<Bytes>,
+    n_bytes: usize,
+}
+
+impl Parts {
+    fn of(outgoing: &Outgoing) -> Self {
+        let all = std::iter::once(&outgoing.bytes).chain(&outgoing.parts);
+        let left = all.filter(|bytes| !bytes.is_empty()).cloned().collect();
+        Self { left, n_bytes: outgoing.len() }
+    }
+}
+
+impl http_body::Body for Parts {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let next = self.left.pop_front();
+        self.n_bytes -= next.as_ref().map_or(0, Bytes::len);
+        Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.n_bytes as u64)
     }
 }
 
