@@ -34,6 +34,8 @@ mod notify;
 mod otlp;
 #[path = "daemon/otlp_kills.rs"]
 mod otlp_kills;
+#[path = "daemon/otlp_memory.rs"]
+mod otlp_memory;
 #[path = "daemon/outage.rs"]
 mod outage;
 #[path = "daemon/real.rs"]
@@ -53,7 +55,6 @@ mod shutdown;
 mod sick_disks;
 #[path = "daemon/spool.rs"]
 mod spool;
-
 #[path = "daemon/window.rs"]
 mod window;
 

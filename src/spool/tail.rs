@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
     use crate::event::log_range::LogRange;
-    use crate::spool::testing::batch_of;
+    use crate::spool::testing::{batch_of, request_of};
 
     fn stored(covers_from: u64, from: u64, to: u64) -> Stored {
         let batch = Arc::new(batch_of(1, 0, 1, &[b"x"]));
@@ -111,5 +111,23 @@ mod tests {
         assert_eq!((tail.find(20).is_some(), tail.find(40).is_some()), (false, true));
         tail.release(50);
         assert_eq!(tail.bytes(), 0);
+    }
+
+    /// What one sync made durable stays until the next one, where its source bounds it.
+    #[test]
+    fn requests_stay_until_a_cursor_could_come() {
+        let one = request_of(0).memory();
+        let mut tail = Tail::new(one * 2);
+        let ranges: Vec<_> = (0..5).map(|n| LogRange { from: n * 10, to: n * 10 + 10 }).collect();
+        for range in &ranges {
+            let batch = Arc::new(request_of(range.from));
+            tail.push(Stored { covers_from: range.from, range: *range, batch });
+        }
+        tail.bound(5);
+        assert!(tail.find(0).is_some() && tail.bytes() == one * 5);
+        tail.push(stored(50, 50, 60));
+        tail.bound(1);
+        assert!(tail.bytes() <= one * 2, "those before go");
+        assert!(tail.find(0).is_none() && tail.find(50).is_some());
     }
 }

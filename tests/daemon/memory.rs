@@ -21,7 +21,7 @@ const LIMIT: u64 = 32 << 20;
 const MB: f64 = 1e6;
 
 /// Looks at a process's memory until it is dropped or asked.
-struct Watch {
+pub(crate) struct Watch {
     pid: u32,
     peak: Arc<AtomicU64>,
     is_over: Arc<AtomicBool>,
@@ -29,7 +29,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn over(daemon: &Daemon) -> Self {
+    pub(crate) fn over(daemon: &Daemon) -> Self {
         let pid = daemon.child.id();
         let (peak, is_over) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
         let (its_peak, its_end) = (Arc::clone(&peak), Arc::clone(&is_over));
@@ -49,7 +49,7 @@ impl Watch {
 
     /// Says and judges what was seen.
     #[track_caller]
-    fn assert_bounded(&self, what: &str) {
+    pub(crate) fn assert_bounded(&self, what: &str) {
         let peak = self.peak();
         let [rss_peak, file] = ["VmHWM", "RssFile"].map(|name| of_process(self.pid, name));
         println!(
@@ -78,7 +78,7 @@ fn of_process(pid: u32, name: &str) -> Option<u64> {
     Some(kib << 10)
 }
 
-fn scale() -> usize {
+pub(crate) fn scale() -> usize {
     if std::env::var_os("SIDEWAKE_SLOW").is_some() { 10 } else { 1 }
 }
 

@@ -16,6 +16,7 @@ use super::otlp_proto::resource::Resource;
 use super::otlp_proto::trace::{ResourceSpans, ScopeSpans, Span, Status, span};
 use super::otlp_proto::trace_service::ExportTraceServiceRequest;
 use super::rig::{Place, until};
+use super::sick_disks::Fault;
 
 /// A receiver on a runtime of its own, which clients may use too.
 pub(crate) struct Receiver {
@@ -312,6 +313,41 @@ fn a_full_spool_sends_clients_away_for_a_while() {
     });
     assert_eq!(metrics.dropped("traces", "tempo"), 0);
     metrics.assert_balanced();
+    daemon.stop();
+}
+
+/// Clients that send much at one time are not sent away by a spool that has room, however long a
+/// sync takes.
+#[test]
+fn large_requests_at_one_time_are_taken() {
+    const CLIENTS: u64 = 16;
+    let receiver = Receiver::start();
+    let port = free_port();
+    let mut place = Place::with(&config(&receiver, port, ", compression: none"));
+    let mut daemon = place.daemon(&[]);
+    let client = OtlpClient::new(&format!("http://127.0.0.1:{port}"), Protocol::Http);
+    ready(&receiver, &client);
+    let body_of = |n: u64| {
+        let spans = (0..1000).map(|i| span(n * 1000 + i, "nobody")).collect();
+        request(spans).encode_to_vec()
+    };
+    let bodies: Vec<Vec<u8>> = (0..CLIENTS).map(body_of).collect();
+    assert!(bodies[0].len() > 300_000, "{}", bodies[0].len());
+    let _slow = Fault::begin(&daemon, &["fdatasync:delay_enter=300000"]);
+    let sending = bodies.into_iter().map(|body| {
+        let client = client.clone();
+        receiver.runtime.spawn(async move { client.traces(body).await })
+    });
+    for sent in sending.collect::<Vec<_>>() {
+        let outcome = receiver.runtime.block_on(sent).expect("sent");
+        assert_eq!(outcome, Outcome::Stored { n_rejected: 0 });
+    }
+    let n_spans = CLIENTS as usize * 1000;
+    until("all spans", || receiver.fake.n_spans() == n_spans);
+    daemon.metrics_when("delivered", |metrics| {
+        metrics.route("delivered_events_total", "traces", "tempo") == n_spans as u64
+    });
+    daemon.metrics().assert_balanced();
     daemon.stop();
 }
 

@@ -51,7 +51,7 @@ async fn send_on(client: OtlpClient, seed: u64, first: u64, is_over: Arc<AtomicB
 }
 
 /// The load's own pace: nothing waits for it.
-async fn rest(us: u64) {
+pub(crate) async fn rest(us: u64) {
     let _ = tokio::time::timeout(Duration::from_micros(us), std::future::pending::<()>()).await;
 }
 

@@ -15,14 +15,14 @@ use super::rig::{Daemon, Place, until};
 const TIER: &str = "application_logs";
 
 /// A fault of the disk, from its beginning to its end.
-struct Fault {
+pub(crate) struct Fault {
     strace: Child,
     threads: String,
 }
 
 impl Fault {
     /// `inject` is what strace calls so: system calls, and what becomes of them.
-    fn begin(daemon: &Daemon, inject: &[&str]) -> Option<Self> {
+    pub(crate) fn begin(daemon: &Daemon, inject: &[&str]) -> Option<Self> {
         let pid = daemon.child.id().to_string();
         let mut command = Command::new("strace");
         command.args(["-f", "-q", "-o", "/dev/null", "-e", "trace=fdatasync,fsync,pwritev"]);

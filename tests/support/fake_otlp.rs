@@ -39,6 +39,8 @@ pub(crate) enum Act {
     Reject(i64),
     /// Never answered.
     Hang,
+    /// Stored, and answered so many milliseconds later.
+    Slow(u64),
 }
 
 /// One span's times.
@@ -58,6 +60,8 @@ pub(crate) struct Answered {
 #[derive(Debug, Default)]
 struct State {
     acts: VecDeque<Act>,
+    /// How every request is treated that no act is meant for.
+    always: Option<Act>,
     spans: HashMap<Vec<u8>, Seen>,
     resource_spans: Vec<ResourceSpans>,
     resource_logs: Vec<ResourceLogs>,
@@ -110,8 +114,15 @@ impl FakeOtlp {
         self.state().acts.extend(acts);
     }
 
+    /// From now on.
+    pub(crate) fn always(&self, act: Act) {
+        self.state().always = Some(act);
+    }
+
     pub(crate) fn recover(&self) {
-        self.state().acts.clear();
+        let mut state = self.state();
+        state.acts.clear();
+        state.always = None;
     }
 
     /// Keeps requests whole from now on.
@@ -168,7 +179,7 @@ impl FakeOtlp {
         let act = {
             let mut state = self.state();
             state.headers.push(request.headers().clone());
-            state.acts.pop_front()
+            state.acts.pop_front().or(state.always)
         };
         let header = |name: &str| {
             let value = request.headers().get(name).map(HeaderValue::as_bytes);
@@ -200,6 +211,10 @@ impl FakeOtlp {
         match act {
             Some(Act::StoreAndBreak) => Err(broken()),
             Some(Act::Reject(n)) => Ok(taken(is_grpc, n)),
+            Some(Act::Slow(ms)) => {
+                tokio::time::sleep(Duration::from_millis(ms)).await;
+                Ok(taken(is_grpc, 0))
+            }
             _ => Ok(taken(is_grpc, 0)),
         }
     }
