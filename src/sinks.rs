@@ -87,6 +87,27 @@ pub struct Body {
     pub headers: BTreeMap<&'static str, String>,
     /// File transports: the path below the store's root.
     pub file_name: String,
+    /// What the destination takes, but does not keep whole.
+    pub truncated: Truncated,
+}
+
+/// Values that a destination cuts without a word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Truncated {
+    /// How many.
+    pub n_values: u64,
+    /// One of them, in words for the operator: no payload.
+    pub example: String,
+}
+
+impl Truncated {
+    /// Counts a value; the first one is the example.
+    pub fn note(&mut self, example: impl FnOnce() -> String) {
+        if self.n_values == 0 {
+            self.example = example();
+        }
+        self.n_values += 1;
+    }
 }
 
 /// How a sink's bodies travel; the client for each lives in `deliver`.

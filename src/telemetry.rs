@@ -164,6 +164,8 @@ pub struct RouteCounters {
     pub requests: Counter,
     /// Bodies that had to be sent again.
     pub retries: Counter,
+    /// Values that the sink took, but is known to cut.
+    pub truncated: Counter,
     /// Bytes of bodies sent.
     pub sent_bytes: Counter,
     /// Observed time (ns since 1970) of the oldest event not yet delivered; 0 when none waits.

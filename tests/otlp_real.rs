@@ -101,6 +101,66 @@ fn a_tenant_that_is_missing() {
     }
 }
 
+/// Tempo cuts long attributes without a word to their sender: what it says that it cut is what we
+/// say, and Jaeger keeps them whole.
+#[test]
+fn attributes_that_tempo_cuts_are_counted() {
+    let Some(real) = Real::find("attributes_that_tempo_cuts_are_counted") else { return };
+    let tenant = format!("long-{}", now_ns());
+    let port = free_port();
+    let mut place = Place::with(&real.config(port, &tenant, "grpc", "grpc"));
+    let mut daemon = place.daemon(&[]);
+    until("the source listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let trace = format!("{:032x}", now_ns());
+    let text = |key: &str, len: usize| json!({"key": key, "value": {"stringValue": "long ".repeat(len / 5)}});
+    let span = json!({
+        "traceId": trace, "spanId": "00000000000000aa", "name": "generate",
+        "startTimeUnixNano": now_ns().to_string(), "endTimeUnixNano": now_ns().to_string(),
+        "attributes": [text("prompt", 3000), text("answer", 2050), text("short", 2045)],
+        "events": [{"name": "token", "attributes": [text("stacktrace", 5000)]}],
+    });
+    let request = json!({"resourceSpans": [{
+        "resource": {"attributes": [text("process.command_args", 4000)]},
+        "scopeSpans": [{"spans": [span]}],
+    }]});
+    post(port, "/v1/traces", &request.to_string());
+    let metrics = daemon.metrics_when("all is delivered", |metrics| {
+        let of = |sink| metrics.route("delivered_events_total", "traces", sink);
+        of("tempo") == 1 && of("jaeger") == 1
+    });
+    assert_eq!(metrics.route("truncated_values_total", "traces", "tempo"), 4);
+    // Whatever takes OTLP could be Tempo, unless its config says what it keeps.
+    assert_eq!(metrics.route("truncated_values_total", "traces", "jaeger"), 0);
+    let counted =
+        format!("tempo_distributor_attributes_truncated_total{{tenant=\"{tenant}\"}} 4\n");
+    until("Tempo says so too", || {
+        let metrics = found(&real.tempo, "/metrics", "");
+        String::from_utf8_lossy(&metrics).contains(&counted)
+    });
+    let prompt_len = |spans: BTreeMap<String, Value>| {
+        let span = spans.into_values().next().expect("the span");
+        span["attributes"]["prompt"].as_str().map(str::len)
+    };
+    assert_eq!(prompt_len(real.of_tempo(&trace, &tenant)), Some(2048));
+    assert_eq!(prompt_len(real.of_jaeger(&trace)), Some(3000));
+    daemon.stop();
+    assert!(daemon.stderr().contains("it cuts them"), "{}", daemon.stderr());
+}
+
+/// Sends JSON to the source.
+fn post(port: u16, path: &str, json: &str) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("connected");
+    let len = json.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+         Connection: close\r\nContent-Length: {len}\r\n\r\n"
+    );
+    stream.write_all((head + json).as_bytes()).expect("asked");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    assert!(answer.contains(" 200 "), "{answer}");
+}
+
 fn tempo_route(daemon: &Daemon) -> Value {
     let (_, status) = daemon.get("/status");
     let status: Value = serde_json::from_str(&status).expect("JSON");
@@ -155,7 +215,8 @@ impl Real {
              sinks:\n  \
                tempo: {{ type: otlp, endpoint: \"{tempo}\", protocol: {tempo_by}, {common}\
                , tenant: {tenant} }}\n  \
-               jaeger: {{ type: otlp, endpoint: \"{jaeger}\", protocol: {jaeger_by}, {common} }}\n\
+               jaeger: {{ type: otlp, endpoint: \"{jaeger}\", protocol: {jaeger_by}, {common}, \
+               max_attribute: 1MiB }}\n\
              tiers:\n  traces: {{ retention: 7 days, sinks: [tempo, jaeger] }}\n  \
                application_logs: {{ retention: 7 days, sinks: [jaeger] }}\n  \
                prediction_logs: {{ retention: 7 days, sinks: [jaeger] }}\n\

@@ -40,7 +40,7 @@ const SOURCES: [SourceMetric; 6] = [
 
 /// Labels `tier` and `sink`. In events:
 /// `in = delivered + sampled_out + dead_letter + dropped + spooled`.
-const ROUTES: [RouteMetric; 9] = [
+const ROUTES: [RouteMetric; 10] = [
     (
         "sidewake_route_events",
         Counter,
@@ -75,6 +75,12 @@ const ROUTES: [RouteMetric; 9] = [
         whole(c.requests.get())
     }),
     ("sidewake_route_retries", Counter, "Bodies sent again.", |c| whole(c.retries.get())),
+    (
+        "sidewake_route_truncated_values",
+        Counter,
+        "Values that were delivered and are longer than the receiver keeps.",
+        |c| whole(c.truncated.get()),
+    ),
     ("sidewake_route_sent_bytes", Counter, "Bytes of bodies sent.", |c| whole(c.sent_bytes.get())),
 ];
 

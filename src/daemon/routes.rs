@@ -241,6 +241,7 @@ fn otlp_sink(sink: &config::sinks::Otlp, tier: &Tier) -> otlp::Otlp {
             config::sinks::OtlpCompression::Gzip => otlp::Compression::Gzip,
             config::sinks::OtlpCompression::Zstd => otlp::Compression::Zstd,
         },
+        max_attribute_bytes: sink.max_attribute.0 as usize,
         headers,
         timeout: sink.timeout.0,
     })

@@ -17,7 +17,7 @@ use super::limit::Limiter;
 use super::load::{Load, Piece, halves};
 use super::status::{RouteStatus, State};
 use super::transport::{Answer, Client, Outgoing, SendError};
-use crate::sinks::{Body, Encoder, Grpc, LogRange, Response, Sink, Suspects, Verdict};
+use crate::sinks::{Body, Encoder, Grpc, LogRange, Response, Sink, Suspects, Truncated, Verdict};
 use crate::telemetry::RouteCounters;
 
 /// Attempts to write dead letters before their events are dropped and counted.
@@ -112,8 +112,8 @@ impl Crew {
     async fn deliver(&self, part: Part, range: LogRange, drain: &mut Drain) -> End {
         let Part { encoder, pieces, n_events } = part;
         let n_bytes = encoder.len();
-        let mut outgoing = match self.finish(encoder, range).await {
-            Ok(outgoing) => outgoing,
+        let (mut outgoing, truncated) = match self.finish(encoder, range).await {
+            Ok(finished) => finished,
             Err(reason) => return self.give_up(&pieces, &reason).await,
         };
         loop {
@@ -131,6 +131,7 @@ impl Crew {
                 }
                 other => {
                     ticket.succeed();
+                    self.note_truncated(&other, &truncated);
                     return self.settle(other, &pieces, n_events).await;
                 }
             };
@@ -145,7 +146,11 @@ impl Crew {
         }
     }
 
-    async fn finish(&self, encoder: Box<dyn Encoder>, range: LogRange) -> Result<Outgoing, String> {
+    async fn finish(
+        &self,
+        encoder: Box<dyn Encoder>,
+        range: LogRange,
+    ) -> Result<(Outgoing, Truncated), String> {
         let finish = move || {
             let mut body = Body::default();
             encoder.finish(range, &mut body).map(|()| body)
@@ -155,13 +160,14 @@ impl Crew {
         } else {
             finish()?
         };
-        Ok(Outgoing {
+        let outgoing = Outgoing {
             bytes: body.bytes.into(),
             parts: body.parts,
             headers: body.headers.into_iter().collect(),
             file_name: body.file_name,
             attempt: 0,
-        })
+        };
+        Ok((outgoing, body.truncated))
     }
 
     fn judge(&self, answer: &Result<Answer, SendError>) -> Verdict {
@@ -255,6 +261,14 @@ impl Crew {
             }
         }
         Tally { spool_error: n_events, ..Tally::default() }
+    }
+
+    fn note_truncated(&self, verdict: &Verdict, truncated: &Truncated) {
+        let is_taken = matches!(verdict, Verdict::Delivered | Verdict::PartlyRefused { .. });
+        if is_taken && truncated.n_values > 0 {
+            self.counters.truncated.add(truncated.n_values);
+            self.status.truncated(&self.name, truncated);
+        }
     }
 
     fn count_request(&self, outgoing: &Outgoing) {

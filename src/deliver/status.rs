@@ -7,6 +7,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::sinks::Truncated;
+
 /// At most one line in this time while an outage lasts.
 const LOG_EVERY: Duration = Duration::from_secs(60);
 
@@ -86,6 +88,7 @@ struct Inner {
     shown: Snapshot,
     logged_at: Option<SystemTime>,
     refusal_logged_at: Option<SystemTime>,
+    truncated_logged_at: Option<SystemTime>,
 }
 
 impl RouteStatus {
@@ -167,6 +170,23 @@ impl RouteStatus {
             inner.refusal_logged_at = Some(now);
             drop(inner);
             tracing::error!(route, n_events, reason = text, "events were refused for good");
+        }
+    }
+
+    /// Values were delivered that the destination is known to cut.
+    pub(super) fn truncated(&self, route: &str, truncated: &Truncated) {
+        let now = SystemTime::now();
+        let mut inner = self.lock();
+        if is_due(inner.truncated_logged_at, now) {
+            inner.truncated_logged_at = Some(now);
+            drop(inner);
+            let Truncated { n_values, example } = truncated;
+            tracing::warn!(
+                route,
+                n_values,
+                example,
+                "longer than the receiver keeps: it cuts them"
+            );
         }
     }
 

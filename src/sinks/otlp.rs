@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Body, Encoder, LogRange, Refused, Response, Sink, Transport, Verdict};
+use super::{Body, Encoder, LogRange, Refused, Response, Sink, Transport, Truncated, Verdict};
 use crate::event::batch::Batch;
 use crate::event::otlp::transport::{GRPC_HEAD_LEN, grpc_head, grpc_path};
 use crate::event::signal::Signal;
@@ -28,6 +28,7 @@ use crate::secret::Secret;
 
 mod judge;
 mod log_records;
+mod long_attributes;
 
 /// The transport of OTLP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +75,8 @@ pub struct Options {
     pub protocol: Protocol,
     /// See [`Compression`].
     pub compression: Compression,
+    /// The longest attribute that the receiver keeps whole.
+    pub max_attribute_bytes: usize,
     /// Fixed headers (tenant, authorization).
     pub headers: Vec<(String, Secret)>,
     /// Longest wait for an answer.
@@ -96,7 +99,7 @@ impl Otlp {
 
 impl Sink for Otlp {
     fn encoder(&self, _now_ns: i64) -> Box<dyn Encoder> {
-        let Options { protocol, compression, .. } = self.options;
+        let Options { protocol, compression, max_attribute_bytes, .. } = self.options;
         let mut message = Vec::new();
         if protocol == Protocol::Grpc {
             message.extend_from_slice(&[0; GRPC_HEAD_LEN]);
@@ -113,6 +116,8 @@ impl Sink for Otlp {
             parts,
             n_shared,
             last,
+            max_attribute_bytes,
+            truncated: Truncated::default(),
         })
     }
 
@@ -149,6 +154,8 @@ struct RequestEncoder {
     n_shared: usize,
     /// What follows the parts.
     last: Vec<u8>,
+    max_attribute_bytes: usize,
+    truncated: Truncated,
 }
 
 /// Below, a copy costs less than a frame of HTTP/2 for itself.
@@ -181,13 +188,17 @@ impl RequestEncoder {
 impl Encoder for RequestEncoder {
     fn push(&mut self, batch: &Batch, events: Range<usize>) -> Vec<Refused> {
         let out = if self.parts.is_empty() { &mut self.message } else { &mut self.last };
+        let (max_bytes, truncated) = (self.max_attribute_bytes, &mut self.truncated);
         match batch.signal {
             Signal::Logs => log_records::push(batch, events, &self.tier, out),
             Signal::Traces | Signal::Metrics if events == (0..batch.len()) => {
+                long_attributes::find(batch, max_bytes, truncated);
                 out.extend_from_slice(&batch.slab);
             }
             Signal::Traces | Signal::Metrics => {
-                out.extend_from_slice(&batch.only(events).slab);
+                let batch = batch.only(events);
+                long_attributes::find(&batch, max_bytes, truncated);
+                out.extend_from_slice(&batch.slab);
             }
         }
         Vec::new()
@@ -198,6 +209,7 @@ impl Encoder for RequestEncoder {
         if batch.signal == Signal::Logs || self.compression != Compression::None || !is_long {
             return false;
         }
+        long_attributes::find(batch, self.max_attribute_bytes, &mut self.truncated);
         self.end_last();
         self.part(Bytes::from_owner(Shared(Arc::clone(batch))));
         true
@@ -209,7 +221,8 @@ impl Encoder for RequestEncoder {
 
     fn finish(mut self: Box<Self>, _range: LogRange, body: &mut Body) -> Result<(), String> {
         self.end_last();
-        let Self { protocol, compression, message, head_len, parts, n_shared, .. } = *self;
+        let Self { protocol, compression, message, head_len, parts, .. } = *self;
+        let Self { n_shared, truncated, .. } = *self;
         let packed = packed(&message[head_len..], head_len, compression);
         let is_packed = packed.is_some();
         body.bytes = packed.unwrap_or(message);
@@ -221,6 +234,7 @@ impl Encoder for RequestEncoder {
             body.headers.insert("content-type", "application/x-protobuf".to_owned());
         }
         body.parts = parts;
+        body.truncated = truncated;
         if let Some(word) = compression.word().filter(|_| is_packed) {
             let name = match protocol {
                 Protocol::Grpc => "grpc-encoding",

@@ -54,7 +54,7 @@ pub struct Loki {
     /// A proxy's URL. The environment is not asked. Default: none.
     #[serde(default)]
     pub proxy: Option<Endpoint>,
-    /// The longest line that Loki takes (its max_line_size); of a longer one, the beginning.
+    /// The longest line that Loki takes (its max_line_size); a longer one goes to the dead letters.
     /// Default: 256KiB.
     #[serde(default = "default_max_line")]
     pub max_line: ByteSize,

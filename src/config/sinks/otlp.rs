@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::units::HumanDuration;
+use crate::units::{ByteSize, HumanDuration};
 
 use super::super::named::Named;
 use super::super::secret_text::SecretText;
@@ -66,6 +66,14 @@ pub struct Otlp {
     /// A proxy's URL. The environment is not asked. Default: none.
     #[serde(default)]
     pub proxy: Option<Endpoint>,
+    /// The longest attribute that the receiver keeps whole (Tempo's max_attribute_bytes): longer
+    /// ones are sent, counted and told of, because it cuts them. Default: 2KiB.
+    #[serde(default = "default_max_attribute")]
+    pub max_attribute: ByteSize,
+}
+
+fn default_max_attribute() -> ByteSize {
+    ByteSize::kib(2)
 }
 
 /// How requests travel.
