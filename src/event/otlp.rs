@@ -18,6 +18,7 @@
 
 pub mod edit;
 pub mod json;
+pub mod prometheus;
 pub mod schema;
 pub mod subset;
 pub mod transport;
