@@ -4,6 +4,12 @@
 //! `fallocate` with `KEEP_SIZE`: a full disk is met when a segment begins, not in the middle of a
 //! write, and the file's length still says where writing ended. `fdatasync` and not `fsync`: length
 //! is synced too, times are nobody's business.
+//!
+//! Writes go through the page cache. Past it (`O_DIRECT`, from an aligned buffer of half a MiB) a
+//! megabyte appended and synced takes less than half of the CPU by itself, but whoever lags a
+//! little behind then reads from the device what the cache still had: file to Loki it was 68 and
+//! 71 % of what the memory spool does, with the cache in runs beside it 86 and 89 %.
+//! `sync_file_range` while the group gathers takes 1.4 times as much as leaving it alone.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
