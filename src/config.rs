@@ -14,6 +14,7 @@
 
 mod condition;
 mod de;
+pub mod derive;
 pub mod env;
 pub mod named;
 pub mod protect;
@@ -55,6 +56,8 @@ pub struct Config {
     pub classify: Vec<sample::Rule>,
     /// Which events are kept; its conditions compile.
     pub sample: sample::Sample,
+    /// What is measured of events, if anything; its conditions compile, its fields are such.
+    pub derive: Option<derive::Derive>,
     /// Every kind of log belongs to exactly one tier. Every tier has a route.
     pub tiers: Vec<Tier>,
     /// Where telemetry goes, by name.

@@ -14,6 +14,7 @@ mod build;
 mod change;
 mod collector;
 mod config_file;
+mod derived;
 mod feed;
 mod inputs;
 mod positions;

@@ -16,6 +16,7 @@ mod lines_of_text;
 pub mod logfmt;
 mod meaning;
 mod numbers;
+pub mod observe;
 mod origins;
 pub mod plan;
 pub mod process;

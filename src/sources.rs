@@ -230,7 +230,7 @@ impl Context {
 pub const MAX_LINE_BYTES: usize = 256 << 10;
 
 /// A key for a stream seen for the first time; never 0.
-fn new_source_key() -> u64 {
+pub(crate) fn new_source_key() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     // The standard hasher's keys come from the system's entropy and differ at every call.
     let mut hasher = std::hash::RandomState::new().build_hasher();
@@ -239,6 +239,6 @@ fn new_source_key() -> u64 {
 }
 
 /// Nanoseconds since 1970.
-fn now_ns() -> i64 {
+pub(crate) fn now_ns() -> i64 {
     std::time::UNIX_EPOCH.elapsed().unwrap_or_default().as_nanos() as i64
 }

@@ -6,6 +6,8 @@
 mod admin;
 #[path = "daemon/damage.rs"]
 mod damage;
+#[path = "daemon/derived.rs"]
+mod derived;
 #[path = "daemon/disks.rs"]
 mod disks;
 #[path = "daemon/exec.rs"]

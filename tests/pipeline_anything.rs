@@ -176,8 +176,8 @@ proptest! {
         forgetful.is_forgetful = true;
         for round in 0..3 {
             if let (1, Some(at)) = (round, resume) {
-                learning.resume(vec![1000 + at * 3, 1000 + at]);
-                forgetful.resume(vec![1000 + at * 3, 1000 + at]);
+                learning.resume(0, vec![1000 + at * 3, 1000 + at]);
+                forgetful.resume(0, vec![1000 + at * 3, 1000 + at]);
             }
             let fast = process(&mut learning, copy(&chunk));
             let slow = process(&mut forgetful, copy(&chunk));

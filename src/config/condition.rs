@@ -5,7 +5,11 @@ use crate::pipeline::condition::{Condition, ConditionError};
 use super::resolve::Resolver;
 
 /// `*` is every item of a list.
-const PLACES: [&[&str]; 2] = [&["classify", "rules", "*", "when"], &["sample", "keep", "*"]];
+const PLACES: [&[&str]; 3] = [
+    &["classify", "rules", "*", "when"],
+    &["sample", "keep", "*"],
+    &["derive", "rules", "*", "when"],
+];
 
 /// What follows of it looks like a mistake in the condition, and is none.
 const CUT: &str = "To YAML, \" #\" begins a comment, and the condition ends before it.";

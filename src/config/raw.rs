@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer};
 use crate::units::ByteSize;
 
 use super::de::wrong;
+use super::derive::Derive;
 use super::named::Named;
 use super::protect::Protect;
 use super::sample::{Classify, Sample};
@@ -33,6 +34,8 @@ pub(super) struct Config {
     pub(super) classify: Classify,
     /// Which events are kept.
     pub(super) sample: Sample,
+    /// Metrics that are made of what passes.
+    pub(super) derive: Derive,
     /// Retention classes by name: what goes where, for how long.
     pub(super) tiers: Named<RawTier>,
     /// Where telemetry goes, by name. Default: local files.

@@ -3,6 +3,7 @@
 //! Collects every problem and goes on with a harmless value. What was reported while reading is
 //! absent here, so a check must not complain of an absence before it has asked the document.
 
+mod derive;
 mod protect;
 mod service;
 mod sinks;
@@ -45,13 +46,15 @@ impl Resolver<'_> {
         let mut tiers = self.tiers(raw.tiers, &raw.protect, &sinks);
         self.windows(&mut tiers, &raw.sample);
         self.formats(&sinks, &tiers);
-        let spool = self.spool(raw.spool, &tiers, &sources, &data_dir);
+        let derive = self.derive(raw.derive, &tiers);
+        let spool = self.spool(raw.spool, &tiers, (&sources, derive.is_some()), &data_dir);
         Config {
             service: self.service(raw.service),
             sources,
             key,
             classify: raw.classify.rules,
             sample: raw.sample,
+            derive,
             tiers,
             sinks,
             spool,

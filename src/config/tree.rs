@@ -214,6 +214,9 @@ impl Document {
         for step in path {
             let below = nodes.into_iter().flat_map(|node| match &node.value {
                 Value::List(items) if *step == "*" => items.iter().collect(),
+                Value::Map(entries) if *step == "*" => {
+                    entries.iter().map(|entry| &entry.node).collect()
+                }
                 Value::Map(entries) => {
                     let found = entries.iter().find(|entry| entry.key == *step);
                     found.map(|entry| &entry.node).into_iter().collect()

@@ -71,6 +71,8 @@ impl Daemon {
         // What is known of requests stays.
         let windows = self.feed.current().plan.windows.clone();
         let plan = plan(&config).map_err(|error| chain(&error))?.with_windows(windows);
+        let observation = self.feed.derived.as_ref().map(|all| Arc::clone(&all.observation));
+        let plan = plan.with_observation(observation);
         let mut sources = Vec::new();
         for (name, source) in &config.sources {
             if changes.sources_new.contains(name) {

@@ -143,7 +143,7 @@ impl Intake for Collector {
             if self.can_reread {
                 self.positions.begin(chunk.source_key, &held);
             }
-            self.pipeline.resume(held);
+            self.pipeline.resume(chunk.source_key, held);
         }
         let (key, end, observed_ns) = (chunk.source_key, chunk.source_end, chunk.observed_ns);
         self.writer.get_or_insert_with(|| self.feed.spool.writer());
@@ -178,7 +178,9 @@ impl Intake for Collector {
         // A tier that holds nothing of the stream yet wants it from its beginning; one that holds
         // more than another skips what it has.
         self.held_furthest(source_key)?;
-        self.held(source_key).min()
+        let held = self.held(source_key).min()?;
+        let derived = self.feed.derived.as_ref();
+        Some(derived.map_or(held, |derived| derived.counted_to(source_key, held).min(held)))
     }
 
     fn held_furthest(&self, source_key: u64) -> Option<u64> {
@@ -203,6 +205,9 @@ impl Intake for Collector {
 
     fn forget(&mut self, source_key: u64) {
         self.positions.forget(source_key);
+        if let Some(derived) = &self.feed.derived {
+            derived.forget(source_key);
+        }
         self.feed.spool.forget_source(source_key);
     }
 

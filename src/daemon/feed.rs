@@ -8,10 +8,14 @@ use crate::pipeline::Plan;
 use crate::spool::Spool;
 use crate::telemetry::RouteCounters;
 
+use super::derived::Derived;
+
 /// See the module.
 pub(super) struct Feed {
     pub(super) spool: Arc<Spool>,
     pub(super) pool: Arc<Pool>,
+    /// What is measured of events, if anything.
+    pub(super) derived: Option<Arc<Derived>>,
     current: Mutex<Current>,
     /// Number of `current`: one load tells a source that nothing changed.
     generation: AtomicU64,
@@ -26,8 +30,14 @@ pub(super) struct Current {
 }
 
 impl Feed {
-    pub(super) fn new(spool: Arc<Spool>, pool: Arc<Pool>, current: Current) -> Self {
-        Self { spool, pool, current: Mutex::new(current), generation: AtomicU64::new(0) }
+    pub(super) fn new(
+        spool: Arc<Spool>,
+        pool: Arc<Pool>,
+        current: Current,
+        derived: Option<Arc<Derived>>,
+    ) -> Self {
+        let (current, generation) = (Mutex::new(current), AtomicU64::new(0));
+        Self { spool, pool, derived, current, generation }
     }
 
     /// The number of the config that holds.

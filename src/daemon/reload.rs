@@ -76,6 +76,7 @@ fn fixed_parts(old: &Config, next: &Config) -> Vec<String> {
         ("admin.listen", old.admin != next.admin),
         ("the names of the tiers", names(old) != names(next)),
         ("echo", old.echo != next.echo),
+        ("derive", old.derive != next.derive),
         ("sample.window", windows(old) != windows(next) && names(old) == names(next)),
     ];
     parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part.to_owned()).collect()

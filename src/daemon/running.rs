@@ -19,7 +19,7 @@ use super::retention::Kept;
 use super::routes;
 use super::signals::{Notice, Signals};
 use super::start::start;
-use super::{DaemonError, Reload, RunOptions, windows};
+use super::{DaemonError, Reload, RunOptions, derived, windows};
 
 /// What draining the sources may take of the grace period after a signal.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
@@ -44,6 +44,7 @@ pub(super) struct Daemon {
     pub(super) feed: Arc<Feed>,
     pub(super) routes: Vec<routes::Running>,
     pub(super) windows: Vec<windows::Running>,
+    pub(super) derived: Option<derived::Running>,
     /// All routes that there ever were: their counters go on when they come back.
     pub(super) books: Vec<routes::Prepared>,
     pub(super) sources: Vec<inputs::Running>,
@@ -138,6 +139,10 @@ impl Daemon {
         let begun = stopped.unwrap_or_else(Instant::now);
         let deadline = begun + grace;
         self.drain_sources(begun, deadline, code).await;
+        if let Some(derived) = self.derived.take() {
+            // Behind all that sources said.
+            let _ = tokio::task::spawn_blocking(move || derived.end()).await;
+        }
         // No signal of what is undecided comes any more.
         let decided_by = Instant::now() + Duration::from_secs(2);
         windows::Running::end_all(std::mem::take(&mut self.windows), decided_by).await;

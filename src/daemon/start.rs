@@ -11,11 +11,13 @@ use crate::config::{self, Config};
 use crate::deliver::Budget;
 use crate::deliver::window::SINK;
 use crate::event::slab::Pool;
+use crate::pipeline::Plan;
 use crate::spool::{self, Backend, RecoveryReport, RouteOptions, Spool, TierOptions, TierStatus};
 use crate::telemetry::SourceCounters;
 
 use super::collector::TAIL_BYTES_MAX;
 use super::config_file::ConfigFile;
+use super::derived::{self, Derived};
 use super::feed::{Current, Feed};
 use super::inputs::{self, make_folder, protected_echo};
 use super::retention::Kept;
@@ -52,14 +54,11 @@ pub(super) async fn start(
     let admin = bind_admin(&config).await?;
     let config_file = reload.as_ref().filter(|reload| reload.is_watched);
     let config_file = config_file.map(|reload| ConfigFile::new(reload.path.clone()));
-    let current = Current { plan, routes: routes::by_tier(config.tiers.len(), &books.iter()) };
-    let feed = Arc::new(Feed::new(Arc::clone(&spool), Arc::clone(&pool), current));
+    let feed = feed(&config, plan, &books, (&spool, &pool));
     let windows = windows::Running::start(&config, &books, &spool, &feed);
-    let mut prepared = Vec::new();
-    for (name, source) in &config.sources {
-        let counters = Arc::new(SourceCounters::default());
-        prepared.push(inputs::Prepared::new(&config, name, source, counters)?);
-    }
+    let derived = feed.derived.clone();
+    let derived = derived.map(|it| derived::Running::start(it, Arc::clone(&feed))).transpose()?;
+    let prepared = prepare_sources(&config)?;
     let child = prepared.iter().find(|source| source.child.is_some());
     let child = child.map(|source| ChildSource::new(&source.panel.name));
     let children = prepared.iter().filter_map(|source| source.child.clone()).collect();
@@ -87,6 +86,7 @@ pub(super) async fn start(
         feed,
         routes,
         windows,
+        derived,
         books,
         sources,
         source_books,
@@ -102,6 +102,28 @@ pub(super) async fn start(
         child,
         hurried: false,
     })
+}
+
+fn prepare_sources(config: &Config) -> Result<Vec<inputs::Prepared>, DaemonError> {
+    let prepare = |(name, source): &(String, config::sources::Source)| {
+        let counters = Arc::new(SourceCounters::default());
+        inputs::Prepared::new(config, name, source, counters)
+    };
+    config.sources.iter().map(prepare).collect()
+}
+
+/// What all sources share. Not before the spool's folder is there and ours.
+fn feed(
+    config: &Config,
+    plan: Arc<Plan>,
+    books: &[routes::Prepared],
+    (spool, pool): (&Arc<Spool>, &Arc<Pool>),
+) -> Arc<Feed> {
+    let derived = Derived::new(config);
+    let observation = derived.as_ref().map(|derived| Arc::clone(&derived.observation));
+    let plan = plan.with_observation(observation);
+    let current = Current { plan, routes: routes::by_tier(config.tiers.len(), &books.iter()) };
+    Arc::new(Feed::new(Arc::clone(spool), Arc::clone(pool), current, derived))
 }
 
 /// Each route as a task of its own.

@@ -27,6 +27,7 @@ use crate::event::record::{Kind, Level};
 
 use super::roles::Role;
 pub use error::ConditionError;
+pub(super) use eval::number;
 
 /// A compiled condition.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +47,20 @@ pub enum Field {
     Role(Role),
     /// The member at this very path (`prediction.label`), keys as in the line.
     Path(Box<str>),
+}
+
+impl Field {
+    /// The field that a condition would call `name`, or the path that is written so.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        if name == "kind" {
+            return Some(Self::Kind);
+        }
+        let read = |source: &str| Condition::parse(source).ok()?.fields.into_iter().next();
+        let is_path = !name.is_empty() && !name.contains(['"', '\\', '(', ')']);
+        let quoted = || read(&format!("exists(field(\"{name}\"))"));
+        read(&format!("exists({name})")).or_else(|| is_path.then(quoted)?)
+    }
 }
 
 /// A member's value as an event gives it to a condition.

@@ -54,6 +54,7 @@ impl Pipeline {
             return false;
         }
         let source = out.source();
+        self.observe_line((line, values), meaning, &record, source.1);
         if self.is_held(tier, &record, source.1) {
             return true;
         }
@@ -91,6 +92,7 @@ impl Pipeline {
         values.extend(buffers.members.iter().map(|member| member.value));
         let (mut record, tier) = self.understood(line, meaning, &values, place);
         let source = out.source();
+        self.observe_line((line, &values), meaning, &record, source.1);
         if !self.is_held(tier, &record, source.1) {
             if self.is_kept(line, meaning, &values, &mut record) {
                 self.work.splice.clear();

@@ -35,6 +35,7 @@ impl Pipeline {
         let mut record = text_record(place, &read);
         let tier = self.plan.tier_of(read.kind);
         let source = out.source();
+        self.observe_text(line, &read, &record, source.1);
         if !self.is_held(tier, &record, source.1) {
             if self.is_text_kept(line, &read, &mut record) {
                 self.work.splice.clear();

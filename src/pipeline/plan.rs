@@ -9,6 +9,7 @@ use crate::protect::pseudonym::Keyring;
 
 use super::condition::Field;
 use super::fates::Fates;
+use super::observe::Observation;
 use super::rules::Rules;
 use super::sample::Sampler;
 
@@ -45,6 +46,8 @@ pub struct Plan {
     pub sampler: Sampler,
     /// Tail sampling, where a tier has a window.
     pub windows: Option<Windows>,
+    /// What is measured of events, where a tier takes metrics.
+    pub observation: Option<Arc<Observation>>,
     /// Key material for pseudonyms, where the config has any.
     pub keyring: Option<Arc<Keyring>>,
     fields: Vec<Field>,
@@ -81,6 +84,7 @@ impl Plan {
             rules,
             sampler,
             windows,
+            observation: None,
             keyring,
             fields,
         })
@@ -90,6 +94,18 @@ impl Plan {
     #[must_use]
     pub fn with_windows(self: Arc<Self>, windows: Option<Windows>) -> Arc<Self> {
         Arc::new(Self { windows, ..self.unshared() })
+    }
+
+    /// The same, observing.
+    #[must_use]
+    pub fn with_observation(self: Arc<Self>, observation: Option<Arc<Observation>>) -> Arc<Self> {
+        let mut plan = self.unshared();
+        for field in observation.iter().flat_map(|observation| observation.fields()) {
+            if !matches!(field, Field::Level | Field::Kind) && !plan.fields.contains(field) {
+                plan.fields.push(field.clone());
+            }
+        }
+        Arc::new(Self { observation, ..plan })
     }
 
     /// The same with tiers for spans and metrics.
@@ -139,7 +155,7 @@ impl Plan {
         self.tier_of_kind[kind as usize]
     }
 
-    /// Every field that a keep rule or an own rule looks at, once each.
+    /// Every field that a keep rule, an own rule or a metric looks at, once each.
     #[must_use]
     pub fn fields(&self) -> &[Field] {
         &self.fields

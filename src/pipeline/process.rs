@@ -25,6 +25,7 @@ use super::facts::{Facts, KeyMemo};
 use super::fates::Note;
 use super::lessons::Lessons;
 use super::meaning::Meaning;
+use super::observe::Observer;
 use super::origins;
 use super::plan::Plan;
 use super::requests::Memo;
@@ -48,6 +49,10 @@ pub struct Pipeline {
     pub(super) requests: Memo,
     /// Per tier the stream position below which its log already holds everything.
     pub(super) held_to: Vec<u64>,
+    /// Counts what passes, where anything is measured.
+    pub(super) observer: Option<Box<Observer>>,
+    /// The stream position below which all was counted already.
+    pub(super) observed_to: u64,
     /// For tests: walk every line, as if no shape had ever been learned.
     pub is_forgetful: bool,
 }
@@ -94,6 +99,7 @@ impl Pipeline {
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
         let held_to = vec![0; plan.tiers.len()];
+        let observer = plan.observation.clone().map(|plan| Box::new(Observer::new(plan)));
         Self {
             plan,
             lessons: Lessons::default(),
@@ -105,6 +111,8 @@ impl Pipeline {
             origins: Vec::new(),
             requests: Memo::default(),
             held_to,
+            observer,
+            observed_to: 0,
             is_forgetful: false,
         }
     }
@@ -124,17 +132,20 @@ impl Pipeline {
     }
 
     /// Tells what the tiers' logs hold of the stream already (after a restart): events before these
-    /// positions are neither gathered nor counted again.
-    pub fn resume(&mut self, held_to: Vec<u64>) {
+    /// positions are neither gathered nor counted again. What is measured of the stream
+    /// `source_key` goes on where it was counted up to.
+    pub fn resume(&mut self, source_key: u64, held_to: Vec<u64>) {
         debug_assert_eq!(held_to.len(), self.plan.tiers.len());
         self.held_to = held_to;
+        let observation = self.plan.observation.as_ref();
+        self.observed_to = observation.map_or(0, |all| all.registry.counted_to(source_key));
     }
 
     /// Takes `chunk` through: one sealed batch per tier that it concerns.
     #[must_use]
     pub fn process(&mut self, chunk: Chunk) -> Vec<Sealed> {
         let position_tier = self.plan.tier_of(crate::event::record::Kind::Application);
-        let observed_ns = chunk.observed_ns;
+        let (observed_ns, source_end) = (chunk.observed_ns, chunk.source_end);
         let (mut out, lines) = Outputs::of(chunk, self.plan.tiers.len());
         self.source = out.source();
         match lines {
@@ -146,6 +157,7 @@ impl Pipeline {
             }
         }
         self.tell_fates(observed_ns);
+        self.tell_observed(observed_ns, source_end);
         if out.origin().is_received {
             return self.seal_received(out, position_tier);
         }

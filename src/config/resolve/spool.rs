@@ -24,10 +24,13 @@ impl Resolver<'_> {
         &mut self,
         raw: Option<RawSpool>,
         tiers: &[Tier],
-        sources: &[(String, Source)],
+        (sources, derives): (&[(String, Source)], bool),
         data_dir: &Path,
     ) -> Spool {
-        let feeds = |tier: &Tier| sources.iter().any(|(_, source)| source.feeds(tier.signal));
+        let feeds = |tier: &Tier| {
+            let is_derived = derives && tier.signal == Signal::Metrics;
+            is_derived || sources.iter().any(|(_, source)| source.feeds(tier.signal))
+        };
         let fed: Vec<bool> = tiers.iter().map(|tier| feeds(tier) && !is_kindless(tier)).collect();
         let default_path = data_dir.join("spool");
         let (path, max, least, shares) = match raw.unwrap_or(RawSpool::Disk(Default::default())) {

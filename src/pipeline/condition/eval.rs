@@ -90,7 +90,7 @@ fn run(test: &Test, fields: &[Field], event: &dyn FieldSource) -> Option<bool> {
 }
 
 /// A number, in milliseconds where the field is a latency.
-fn number(field: &Field, found: Found<'_>) -> Option<f64> {
+pub(in crate::pipeline) fn number(field: &Field, found: Found<'_>) -> Option<f64> {
     match field {
         Field::Role(Role::Latency) => latency::millis(found.token, found.key),
         Field::Role(Role::Confidence) => confidence::read(found.token, found.key),
