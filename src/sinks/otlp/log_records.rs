@@ -9,108 +9,86 @@
 
 use std::ops::Range;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
-
-use crate::event::batch::{Batch, Event};
+use crate::event::batch::{Batch, Event, TRACE_ID_LEN};
 use crate::event::otlp::wire::{
-    push_bytes, push_fixed32, push_fixed64, push_head, push_message, push_number, push_text,
+    push_bytes, push_fixed32, push_fixed64, push_message, push_number, push_text,
 };
-use crate::event::record::{Flags, Level};
+use crate::event::record::{Flags, Level, Record};
 
 mod any_value;
+mod otel_line;
+mod scan;
 
-use any_value::{push_any_value, push_attributes};
-
-/// A line of OpenTelemetry's shape; one with any other member is none.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct OtelLine<'a> {
-    #[serde(rename = "timestamp")]
-    _timestamp: Option<IgnoredAny>,
-    #[serde(rename = "observed_timestamp")]
-    _observed_timestamp: Option<IgnoredAny>,
-    severity_text: Option<String>,
-    severity_number: Option<u32>,
-    event_name: Option<String>,
-    #[serde(borrow)]
-    body: Option<&'a RawValue>,
-    #[serde(default)]
-    body_is_text: bool,
-    #[serde(borrow)]
-    attributes: Option<&'a RawValue>,
-    #[serde(rename = "trace_id")]
-    _trace_id: Option<IgnoredAny>,
-    #[serde(rename = "span_id")]
-    _span_id: Option<IgnoredAny>,
-    trace_flags: Option<u32>,
-    dropped_attributes: Option<u32>,
-    #[serde(borrow)]
-    scope: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Scope<'a> {
-    name: Option<String>,
-    version: Option<String>,
-    #[serde(borrow)]
-    attributes: Option<&'a RawValue>,
-}
+use any_value::{push_any_value, push_attributes, push_decoded};
+use otel_line::{OtelLine, Scope};
+use scan::Text;
 
 /// Appends a `ResourceLogs` of those `events`, with a `ScopeLogs` for each run of one scope.
 pub(super) fn push(batch: &Batch, events: Range<usize>, tier: &str, out: &mut Vec<u8>) {
-    let mut resource_logs = Vec::new();
-    push_message(&mut resource_logs, 1, |out| {
-        for (key, value) in &batch.origin.attributes {
-            push_text_attribute(out, 1, key, value.as_bytes());
-        }
-        push_text_attribute(out, 1, "sidewake.tier", tier.as_bytes());
+    let mut lines = events.filter_map(|index| batch.event(index)).map(|event| {
+        let line = otel_line(batch, event.record);
+        (event, line)
     });
-    // The scope's raw text tells runs apart without reading it.
-    let (mut scope, mut records): (Option<String>, Vec<u8>) = (None, Vec::new());
-    for event in events.filter_map(|index| batch.event(index)) {
-        let text = std::str::from_utf8(event.bytes).ok().filter(|_| event.record.has(Flags::JSON));
-        let line = text.and_then(|text| serde_json::from_str::<OtelLine<'_>>(text).ok());
-        let its_scope = line.as_ref().and_then(|line| line.scope).map(RawValue::get);
-        if its_scope != scope.as_deref() && !records.is_empty() {
-            push_scope_logs(scope.as_deref(), &records, &mut resource_logs);
-            records.clear();
-        }
-        if its_scope != scope.as_deref() {
-            scope = its_scope.map(str::to_owned);
-        }
-        push_message(&mut records, 2, |out| match line {
-            Some(line) => push_otel(&event, &line, out),
-            None => push_line(&event, out),
+    push_message(out, 1, |out| {
+        push_message(out, 1, |out| {
+            for (key, value) in &batch.origin.attributes {
+                push_text_attribute(out, 1, key, value.as_bytes());
+            }
+            push_text_attribute(out, 1, "sidewake.tier", tier.as_bytes());
         });
-    }
-    push_scope_logs(scope.as_deref(), &records, &mut resource_logs);
-    push_bytes(out, 1, &resource_logs);
+        let mut next = lines.next();
+        loop {
+            // The scope's raw text tells runs apart without reading it.
+            let scope = next.as_ref().and_then(scope_of);
+            push_message(out, 2, |out| {
+                push_scope(scope, out);
+                while let Some(one) = next.take_if(|one| scope_of(one) == scope) {
+                    push_message(out, 2, |out| push_record(&one, out));
+                    next = lines.next();
+                }
+            });
+            if next.is_none() {
+                break;
+            }
+        }
+    });
 }
 
-fn push_scope_logs(scope: Option<&str>, records: &[u8], out: &mut Vec<u8>) {
-    let mut head = Vec::new();
-    let read = scope.and_then(|raw| serde_json::from_str::<Scope<'_>>(raw).ok());
-    if let Some(Scope { name, version, attributes }) = read {
-        push_message(&mut head, 1, |out| {
-            for (number, text) in [(1, name), (2, version)] {
-                if let Some(text) = text {
-                    push_bytes(out, number, text.as_bytes());
-                }
-            }
-            if let Some(attributes) = attributes {
-                push_attributes(out, 3, attributes.get());
-            }
-        });
+/// An event, and what it is if it has OpenTelemetry's shape.
+type Line<'a> = (Event<'a>, Option<OtelLine<'a>>);
+
+fn scope_of<'a>((_, line): &Line<'a>) -> Option<&'a [u8]> {
+    line.as_ref()?.scope
+}
+
+fn otel_line<'a>(batch: &'a Batch, record: &Record) -> Option<OtelLine<'a>> {
+    let (start, len) = (record.off as usize, record.len as usize);
+    record.has(Flags::JSON).then(|| OtelLine::read(batch.slab.padded(), (start, start + len)))?
+}
+
+fn push_record((event, line): &Line<'_>, out: &mut Vec<u8>) {
+    match line {
+        Some(line) => push_otel(event, line, out),
+        None => push_line(event, out),
     }
-    push_head(out, 2, head.len() + records.len());
-    out.extend_from_slice(&head);
-    out.extend_from_slice(records);
+}
+
+fn push_scope(scope: Option<&[u8]>, out: &mut Vec<u8>) {
+    let Some(Scope { name, version, attributes }) = scope.and_then(Scope::read) else { return };
+    push_message(out, 1, |out| {
+        for (number, text) in [(1, name), (2, version)] {
+            if let Some(text) = text {
+                push_decoded(out, number, text);
+            }
+        }
+        if let Some(attributes) = attributes {
+            push_attributes(out, 3, attributes);
+        }
+    });
 }
 
 /// Time, level and ids, as every record has them.
-fn push_known(event: &Event<'_>, number: Option<u32>, text: Option<&str>, out: &mut Vec<u8>) {
+fn push_known(event: &Event<'_>, number: Option<u32>, text: Option<&[u8]>, out: &mut Vec<u8>) {
     let record = event.record;
     let ts = u64::try_from(record.ts_ns).unwrap_or(0);
     if !record.has(Flags::TIME_OBSERVED) {
@@ -129,29 +107,32 @@ fn push_known(event: &Event<'_>, number: Option<u32>, text: Option<&str>, out: &
     if number > 0 {
         push_number(out, 2, u64::from(number));
     }
-    let text = text.unwrap_or(record.level().as_str());
+    let text = text.unwrap_or(record.level().as_str().as_bytes());
     if !text.is_empty() {
-        push_bytes(out, 3, text.as_bytes());
+        push_bytes(out, 3, text);
     }
-    for (field, id) in [(9, event.trace_id()), (10, event.span_id())] {
-        let id = id.and_then(|hex| data_encoding::HEXLOWER_PERMISSIVE.decode(&hex).ok());
-        if let Some(id) = id {
-            push_bytes(out, field, &id);
+    let mut room = [0; TRACE_ID_LEN];
+    for (field, digits) in [(9, event.trace_id()), (10, event.span_id())] {
+        let Some(digits) = digits else { continue };
+        let id = &mut room[..digits.len() / 2];
+        if data_encoding::HEXLOWER_PERMISSIVE.decode_mut(&digits, id).is_ok() {
+            push_bytes(out, field, id);
         }
     }
 }
 
 fn push_otel(event: &Event<'_>, line: &OtelLine<'_>, out: &mut Vec<u8>) {
-    let severity = line.severity_text.as_deref().or(line.severity_number.map(|_| ""));
+    let text = line.severity_text.map(Text::decoded);
+    let severity = text.as_deref().or(line.severity_number.map(|_| &b""[..]));
     push_known(event, line.severity_number, severity, out);
     if let Some(body) = line.body {
         push_message(out, 5, |out| match line.body_is_text {
-            true => push_bytes(out, 1, body.get().as_bytes()),
-            false => push_any_value(out, body.get()),
+            true => push_bytes(out, 1, body),
+            false => push_any_value(out, body),
         });
     }
     if let Some(attributes) = line.attributes {
-        push_attributes(out, 6, attributes.get());
+        push_attributes(out, 6, attributes);
     }
     if let Some(dropped) = line.dropped_attributes {
         push_number(out, 7, u64::from(dropped));
@@ -159,8 +140,8 @@ fn push_otel(event: &Event<'_>, line: &OtelLine<'_>, out: &mut Vec<u8>) {
     if let Some(flags) = line.trace_flags {
         push_fixed32(out, 8, flags);
     }
-    if let Some(name) = &line.event_name {
-        push_bytes(out, 12, name.as_bytes());
+    if let Some(name) = line.event_name {
+        push_decoded(out, 12, name);
     }
 }
 

@@ -15,10 +15,6 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use time::OffsetDateTime;
-use time::format_description::BorrowedFormatItem;
-use time::macros::format_description;
-
 use crate::event::chunk::{Chunk, Line, Lines};
 use crate::event::origin::Origin;
 use crate::event::otlp::json::push_text_json;
@@ -29,8 +25,10 @@ use crate::event::signal::Signal;
 use crate::event::slab::{PAD, Slab};
 use crate::sources::Context;
 
-const TIME: &[BorrowedFormatItem<'_>] =
-    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:9]Z");
+mod digits;
+
+use digits::{push_decimal, push_hex, push_utc};
+
 const FIRST: u32 = tag(1, kind::BYTES);
 const SECOND: u32 = tag(2, kind::BYTES);
 
@@ -252,39 +250,39 @@ fn push_record(
     if observed > 0 && observed != time {
         push_time(b"\"observed_timestamp\":", observed, out);
     }
-    for (name, n) in [("severity_text", 3), ("event_name", 12)] {
+    for (name, n) in [(&b"\"severity_text\":"[..], 3), (b"\"event_name\":", 12)] {
         if !text(n).is_empty() {
             push_name(name, out);
             push_text_json(text(n), out);
         }
     }
     if number(2) > 0 {
-        push_name("severity_number", out);
-        // Writing to memory cannot fail.
-        let _ = write!(out, "{}", number(2));
+        push_name(b"\"severity_number\":", out);
+        push_decimal(number(2), out);
     }
     if let Some(body) = fields[5] {
         push_body(bytes, body, out)?;
     }
     const ATTRIBUTES: u32 = tag(6, kind::BYTES);
     let before = out.len();
-    push_name("attributes", out);
+    push_name(b"\"attributes\":", out);
     let start = out.len();
     push_members(bytes, record, ATTRIBUTES, out)?;
     if out.len() - start == 2 {
         out.truncate(before);
     }
-    for (name, n, len) in [("trace_id", 9, 16), ("span_id", 10, 8)] {
+    for (name, n, len) in [(&b"\"trace_id\":\""[..], 9, 16), (b"\"span_id\":\"", 10, 8)] {
         // An id of another length is none, and all zeros say that there is none.
         if text(n).len() == len && text(n).iter().any(|byte| *byte != 0) {
             push_name(name, out);
-            let _ = write!(out, "\"{}\"", data_encoding::HEXLOWER.encode(text(n)));
+            push_hex(text(n), out);
+            out.push(b'"');
         }
     }
-    for (name, n) in [("trace_flags", 8), ("dropped_attributes", 7)] {
+    for (name, n) in [(&b"\"trace_flags\":"[..], 8), (b"\"dropped_attributes\":", 7)] {
         if number(n) > 0 {
             push_name(name, out);
-            let _ = write!(out, "{}", number(n) as u32);
+            push_decimal(u64::from(number(n) as u32), out);
         }
     }
     match (out.last(), scope) {
@@ -296,24 +294,18 @@ fn push_record(
 }
 
 fn push_time(name: &[u8], ns: u64, out: &mut Vec<u8>) {
+    push_name(name, out);
+    out.push(b'"');
+    push_utc(ns, out);
+    out.push(b'"');
+}
+
+/// The comma, where one is needed, and a name with its quotes and colon.
+fn push_name(name: &[u8], out: &mut Vec<u8>) {
     if out.last() != Some(&b'{') {
         out.push(b',');
     }
     out.extend_from_slice(name);
-    let ts = OffsetDateTime::from_unix_timestamp_nanos(i128::from(ns));
-    out.push(b'"');
-    if ts.ok().and_then(|ts| ts.format_into(&mut *out, TIME).ok()).is_none() {
-        let _ = write!(out, "{ns}");
-    }
-    out.push(b'"');
-}
-
-/// The comma, where one is needed, and the name.
-fn push_name(name: &str, out: &mut Vec<u8>) {
-    if out.last() != Some(&b'{') {
-        out.push(b',');
-    }
-    let _ = write!(out, "\"{name}\":");
 }
 
 fn push_body(bytes: &[u8], body: Field, out: &mut Vec<u8>) -> Result<(), Malformed> {
@@ -324,11 +316,10 @@ fn push_body(bytes: &[u8], body: Field, out: &mut Vec<u8>) -> Result<(), Malform
         let has_newline = memchr::memchr2(b'\n', b'\r', text).is_some();
         !has_newline && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
     };
-    push_name("body", out);
+    push_name(b"\"body\":", out);
     if is_object {
         out.extend_from_slice(text);
-        push_name("body_is_text", out);
-        out.extend_from_slice(b"true");
+        push_name(b"\"body_is_text\":true", out);
         return Ok(());
     }
     push_value(bytes, Some(value), out)
@@ -369,10 +360,14 @@ fn push_value(bytes: &[u8], value: Option<Field>, out: &mut Vec<u8>) -> Result<(
         tags::TEXT => push_text_json(value.of(bytes), out),
         tags::BOOL => out.extend_from_slice(if number != 0 { b"true" } else { b"false" }),
         tags::INT => {
-            let _ = write!(out, "{}", number.cast_signed());
+            if number.cast_signed() < 0 {
+                out.push(b'-');
+            }
+            push_decimal(number.cast_signed().unsigned_abs(), out);
         }
         tags::DOUBLE => {
             let double = f64::from_bits(number);
+            // Writing to memory cannot fail.
             if double.is_finite() {
                 let _ = serde_json::to_writer(&mut *out, &double);
             } else {

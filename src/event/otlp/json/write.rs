@@ -5,6 +5,7 @@ use std::io::Write as _;
 
 use super::super::schema::{FieldSpec, Kind, Message};
 use super::super::wire::{Field, Reader, kind};
+use crate::event::json::block::{Block, Native};
 
 /// Appends the `message` at `start..end` of `bytes` as a JSON object. What cannot be read of it is
 /// left out.
@@ -140,7 +141,46 @@ fn push_quoted(text: &str, out: &mut Vec<u8>) {
 
 /// Appends a text as a JSON string; bytes that are no UTF-8 as U+FFFD.
 pub fn push_text_json(text: &[u8], out: &mut Vec<u8>) {
+    if is_plain(text) {
+        out.push(b'"');
+        out.extend_from_slice(text);
+        out.push(b'"');
+        return;
+    }
     let text = String::from_utf8_lossy(text);
     // Writing to memory cannot fail, and text always has a JSON form.
     let _ = serde_json::to_writer(out, &*text);
+}
+
+/// Whether a text stands in JSON as it is: ASCII without a quote, a backslash or a control byte.
+fn is_plain(text: &[u8]) -> bool {
+    let is_plain = |bytes: &[u8; 16]| {
+        let block = Native::load(bytes);
+        block.eq(b'"') | block.special() == 0
+    };
+    let (blocks, rest) = text.as_chunks::<16>();
+    let mut last = [b' '; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    blocks.iter().all(is_plain) && is_plain(&last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_those_of_serde_json() {
+        for odd in ["", "\"", "\\", "\n", "\u{1f}", "\u{7f}", "\u{fc}", "\u{2028}"] {
+            for n_before in [0, 1, 15, 16, 31, 40] {
+                let text = format!("{}{odd}x", "-".repeat(n_before));
+                let mut out = Vec::new();
+                push_text_json(text.as_bytes(), &mut out);
+                let expected = serde_json::to_string(&text).expect("a text");
+                assert_eq!(String::from_utf8(out).expect("UTF-8"), expected);
+            }
+        }
+        let mut out = Vec::new();
+        push_text_json(b"a\xffb", &mut out);
+        assert_eq!(out, "\"a\u{fffd}b\"".as_bytes());
+    }
 }
