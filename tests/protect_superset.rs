@@ -10,10 +10,10 @@ mod make;
 
 use make::Rng;
 use sidewake::event::json::block::{Native, Swar};
-use sidewake::event::json::shapes::could_hold;
+use sidewake::event::json::shapes::{Suspicion, could_hold, suspicion_of_any};
 use sidewake::protect::context::KeyHint;
 use sidewake::protect::entity::EntitySet;
-use sidewake::protect::find::Hit;
+use sidewake::protect::find::{Hit, is_clean_label};
 use sidewake::protect::views::{Form, Scratch, inspect};
 
 /// Keys whose values go through the prefilter: none of these hints alone makes a value suspect.
@@ -62,6 +62,9 @@ impl Check {
                 let native = could_hold::<Native>(text.as_bytes(), 0, bytes.len());
                 let swar = could_hold::<Swar>(text.as_bytes(), 0, bytes.len());
                 assert!(native && swar, "{value:?} holds {:?}, unsuspected", self.hits);
+                let why = suspicion_of_any::<Native>(text.as_bytes(), 0, bytes.len());
+                let is_label = why == Suspicion::Label && is_clean_label(bytes);
+                assert!(!is_label, "{value:?} holds {:?}, taken for a label", self.hits);
             }
         }
     }

@@ -92,6 +92,14 @@ pub(super) fn find_seen(
     }
 }
 
+/// Whether a text that the prefilter suspects for its one colon and nothing else
+/// ([`crate::event::json::shapes::Suspicion::Label`]) holds nothing: the key before it names no
+/// secret.
+#[must_use]
+pub fn is_clean_label(text: &[u8]) -> bool {
+    secret::is_clean_label(text)
+}
+
 /// What a JSON number is, under a key that says that it is more than a number. `4111111111111111.0`
 /// and `4.111111111111111e15` are the number that a float column made of it.
 #[must_use]

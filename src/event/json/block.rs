@@ -44,15 +44,18 @@ mod sse2 {
 
     use super::{Block, Sse2};
 
+    #[inline(always)]
     fn splat(byte: u8) -> safe_arch::m128i {
         set_splat_i8_m128i(byte.cast_signed())
     }
 
+    #[inline(always)]
     fn bits(mask: safe_arch::m128i) -> u16 {
         move_mask_i8_m128i(mask) as u16
     }
 
     /// `x - lo <= hi - lo`, unsigned: one compare after a minimum.
+    #[inline(always)]
     fn within(x: safe_arch::m128i, lo: u8, hi: u8) -> safe_arch::m128i {
         let shifted = sub_i8_m128i(x, splat(lo));
         cmp_eq_mask_i8_m128i(min_u8_m128i(shifted, splat(hi - lo)), shifted)

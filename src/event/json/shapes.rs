@@ -2,9 +2,10 @@
 //!
 //! [`Classes`] are the byte classes of a value of at most 64 bytes, which the scan of a string
 //! yields on the way to its closing quote; [`Classes::is_suspect`] asks a few bit questions of
-//! them. It is meant to say no for ids, words, versions, hashes and times in a few cycles. Behind
-//! it stand the validators of `protect`, which decide; longer values go to them at once, and so do
-//! values with a backslash, a control byte or a non-ASCII byte.
+//! them. It is meant to say no for ids, words, sentences, versions, hashes and times in a few
+//! cycles. Longer values are asked about in windows (`long`). Behind it stand the validators of
+//! `protect`, which decide; values with a backslash, a control byte or a non-ASCII byte go to them
+//! at once.
 //!
 //! Invariant: a superset of the validators, each of which states its necessary condition at the
 //! head of its file. A property test beside them holds it (they lie a floor above). A shape here
@@ -13,10 +14,38 @@
 use super::block::{Block, Native};
 use super::scan::{byte, load16};
 
+mod heads;
+mod long;
+
+use heads::begins_like_key;
+use long::suspicion_of_long;
+
 /// Longest value that [`Classes`] describe.
 pub const CLASSES_LEN: usize = 64;
 /// The shortest value that any validator takes: `::2`.
 pub const SUSPECT_LEN_MIN: usize = 3;
+
+/// Why a value must go to the validators.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suspicion {
+    /// It need not.
+    None,
+    /// For one colon and nothing else: it must if what stands before the colon names a secret.
+    Label,
+    /// It must.
+    Any,
+}
+
+impl Suspicion {
+    fn of_colons(n_colons: u32, is_label: bool) -> Self {
+        match (n_colons, is_label) {
+            (_, false) => Self::None,
+            (1, true) => Self::Label,
+            // `fe80::1` is an address.
+            _ => Self::Any,
+        }
+    }
+}
 
 /// Which bytes of a value of at most 64 bytes belong to which class. Bit `i` is byte `i`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,8 +60,12 @@ pub struct Classes {
     pub colon: u64,
     /// `-`
     pub dash: u64,
-    /// `@`, `%`, `=` and the space: none of them occurs in ids, versions or times.
+    /// `@`, `%` and `=`: none of them occurs in words, ids, versions or times.
     pub rare: u64,
+    /// The space.
+    pub blank: u64,
+    /// `(` and `[`
+    pub open: u64,
 }
 
 /// The bits at which a run of at least `N` set bits begins.
@@ -65,7 +98,9 @@ impl Classes {
         self.dot |= put(block.eq(b'.'));
         self.colon |= put(block.eq(b':'));
         self.dash |= put(block.eq(b'-'));
-        self.rare |= put(block.any4(*b"@%= "));
+        self.rare |= put(block.eq(b'@') | block.eq(b'%') | block.eq(b'='));
+        self.blank |= put(block.eq(b' '));
+        self.open |= put(block.eq(b'(') | block.eq(b'['));
     }
 
     /// Describes `bytes[start..end]`, at most 64 bytes of it.
@@ -94,33 +129,73 @@ impl Classes {
     #[inline(always)]
     #[must_use]
     pub fn is_suspect(&self, bytes: &[u8], start: usize, len: usize) -> bool {
+        self.suspicion(bytes, start, len) != Suspicion::None
+    }
+
+    #[inline(always)]
+    fn suspicion(&self, bytes: &[u8], start: usize, len: usize) -> Suspicion {
         if len == 36 && self.is_uuid(bytes, start) {
-            return false;
+            return Suspicion::None;
         }
         let alnum = self.alpha | self.digit;
         // Dates, phones, cards, social security: seven digits in all, seven bytes without a letter.
-        let numbers = self.digit.count_ones() >= 7 && runs::<7>(!self.alpha & low_bits(len)) != 0;
+        let numbers = self.digit.count_ones() >= 7 && self.has_gap(len);
+        let address = self.dotted(false).count_ones() >= 3 || self.colon.count_ones() >= 3;
+        // `-token x`, `('token', 'x')`: none without a blank.
+        let argument = self.blank != 0 && self.open | self.options(false) != 0;
+        let iban = if len >= 15 { self.ibans() } else { 0 };
+        let any = self.rare | self.dashes() | iban & !(alnum << 1);
+        if any != 0 || address || argument || numbers {
+            return Suspicion::Any;
+        }
+        if iban != 0 && is_glued_iban(bytes, start, iban) {
+            return Suspicion::Any;
+        }
+        if len >= WORD_MIN {
+            // Words begin at the value's start and behind every mark.
+            let starts = (!alnum << 1 | 1) & low_bits(len - KEY_MIN + 1);
+            if has_suspect_word(bytes, start, starts, start + len) {
+                return Suspicion::Any;
+            }
+        }
         // `password: x`, `'key': 'x'`, `::`; a colon between digits is a clock's where nothing
         // could be a key (`password1:2345` has letters).
         let clock = if self.alpha == 0 { (self.digit << 1) & (self.digit >> 1) } else { 0 };
-        let labels = self.colon & !clock;
-        let address = self.dot.count_ones() >= 3 || self.colon.count_ones() >= 3;
-        // `--token`, `-----BEGIN`, hardware addresses in pairs or fours.
-        let dashes = self.dash & ((self.dash >> 1) | (self.dash >> 3 & self.dash >> 6))
-            | self.dot & (self.dot >> 5);
-        let iban = self.alpha & (self.alpha >> 1) & (self.digit >> 2) & (self.digit >> 3);
-        let iban = if len >= 15 { iban } else { 0 };
-        let any = self.rare | labels | dashes | iban & !(alnum << 1);
-        if any != 0 || address {
-            return true;
-        }
-        if iban != 0 && is_glued_iban(bytes, start, iban) {
-            return true;
-        }
-        if len < WORD_MIN {
-            return numbers;
-        }
-        numbers || self.has_suspect_word(bytes, start, len)
+        Suspicion::of_colons(self.colon.count_ones(), self.colon & !clock != 0)
+    }
+
+    /// Whether seven of the first `len` bytes in a row are no letters.
+    #[inline(always)]
+    fn has_gap(&self, len: usize) -> bool {
+        runs::<7>(!self.alpha & low_bits(len)) != 0
+    }
+
+    /// Dots between digits, of which addresses have three; `is_digit` says that one may stand
+    /// before all of these bytes.
+    #[inline(always)]
+    fn dotted(&self, is_digit: bool) -> u64 {
+        (self.digit << 1 | u64::from(is_digit)) & self.dot & (self.digit >> 1)
+    }
+
+    /// `--token`, `-----BEGIN`, hardware addresses in pairs or fours.
+    #[inline(always)]
+    fn dashes(&self) -> u64 {
+        self.dash & ((self.dash >> 1) | (self.dash >> 3 & self.dash >> 6))
+            | self.dot & (self.dot >> 5)
+    }
+
+    /// Dashes with no letter or digit before them and no blank behind; `is_inside` says that a
+    /// letter or digit stands before all of these bytes.
+    #[inline(always)]
+    fn options(&self, is_inside: bool) -> u64 {
+        let before = (self.alpha | self.digit) << 1 | u64::from(is_inside);
+        self.dash & !before & !(self.blank >> 1)
+    }
+
+    /// Two letters and two digits.
+    #[inline(always)]
+    fn ibans(&self) -> u64 {
+        self.alpha & (self.alpha >> 1) & (self.digit >> 2) & (self.digit >> 3)
     }
 
     /// Five groups of lower-case hex: no text, no number, whatever its digits look like.
@@ -134,22 +209,21 @@ impl Classes {
             && self.dash | self.digit | self.alpha == low_bits(36)
             && self.alpha & !(letters(0) | letters(16) | letters(32)) == 0
     }
+}
 
-    /// Words that begin like a vendor's key, and base64 that begins like text.
-    #[inline]
-    fn has_suspect_word(&self, bytes: &[u8], start: usize, len: usize) -> bool {
-        let alnum = self.alpha | self.digit;
-        // Words begin at the value's start and behind every mark.
-        let mut starts = (!alnum << 1 | 1) & low_bits(len - WORD_MIN + 1);
-        while starts != 0 {
-            let at = start + starts.trailing_zeros() as usize;
-            if begins_like_key(bytes, at) || begins_like_text(bytes, at) {
-                return true;
-            }
-            starts &= starts - 1;
+/// Whether one of the words at the bits of `starts`, in a value up to `end`, begins like a vendor's
+/// key, or like base64 of text.
+#[inline]
+fn has_suspect_word(bytes: &[u8], start: usize, mut starts: u64, end: usize) -> bool {
+    while starts != 0 {
+        let at = start + starts.trailing_zeros() as usize;
+        let is_text = || at + WORD_MIN <= end && begins_like_text(bytes, at);
+        if begins_like_key(bytes, at) || is_text() {
+            return true;
         }
-        false
+        starts &= starts - 1;
     }
+    false
 }
 
 /// Whether an account number that begins at one of the bits of `starts` follows its own name.
@@ -165,53 +239,35 @@ fn is_glued_iban(bytes: &[u8], start: usize, mut starts: u64) -> bool {
     false
 }
 
-/// Shortest base64 word and vendor's key that the validators take.
+/// Shortest base64 word that the validators take, and shortest text in which they look for keys.
 const WORD_MIN: usize = 12;
+/// Shortest key: `Basic` and four characters.
+const KEY_MIN: usize = 10;
 
 /// Whether `bytes[start..end]`, plain bytes, must go to the validators.
 #[must_use]
 pub fn could_hold<B: Block>(bytes: &[u8], start: usize, end: usize) -> bool {
     let len = end.saturating_sub(start);
     if len > CLASSES_LEN {
-        return true;
+        return suspicion_of_long::<B>(bytes, start, end) != Suspicion::None;
     }
     len >= SUSPECT_LEN_MIN && Classes::of::<B>(bytes, start, end).is_suspect(bytes, start, len)
 }
 
-/// The same of bytes that may be any: what is not plain goes to the validators.
+/// The same of bytes that may be any, and why: what is not plain goes to the validators.
 #[must_use]
 #[inline(never)]
-pub fn could_hold_any<B: Block>(bytes: &[u8], start: usize, end: usize) -> bool {
+pub fn suspicion_of_any<B: Block>(bytes: &[u8], start: usize, end: usize) -> Suspicion {
     let len = end.saturating_sub(start);
     if len > CLASSES_LEN {
-        return true;
+        return suspicion_of_long::<B>(bytes, start, end);
     }
     let (classes, is_special) = Classes::of_any::<B>(bytes, start, end);
-    is_special || len >= SUSPECT_LEN_MIN && classes.is_suspect(bytes, start, len)
-}
-
-/// The first two bytes of what vendors' keys begin with, `ey` of web tokens, `be`arer and `ba`sic.
-const HEADS: [&[u8; 2]; 48] = [
-    b"AK", b"AS", b"AB", b"AC", b"gh", b"gi", b"gl", b"xo", b"xa", b"ho", b"AI", b"ya", b"GO",
-    b"sk", b"rk", b"wh", b"hf", b"np", b"py", b"do", b"SG", b"sh", b"sq", b"EA", b"dc", b"li",
-    b"da", b"nv", b"r8", b"gs", b"pp", b"AT", b"AG", b"sn", b"ey", b"be", b"ba", b"Be", b"Ba",
-    b"BE", b"BA", b"bE", b"hv", b"ls", b"pc", b"tv", b"PM", b"NR",
-];
-
-/// For each first byte the low five bits of the second bytes that may follow, as a set.
-const SECOND: [u32; 256] = {
-    let mut table = [0u32; 256];
-    let mut i = 0;
-    while i < HEADS.len() {
-        table[HEADS[i][0] as usize] |= 1 << (HEADS[i][1] & 31);
-        i += 1;
+    match is_special {
+        true => Suspicion::Any,
+        false if len < SUSPECT_LEN_MIN => Suspicion::None,
+        false => classes.suspicion(bytes, start, len),
     }
-    table
-};
-
-#[inline(always)]
-fn begins_like_key(bytes: &[u8], at: usize) -> bool {
-    SECOND[usize::from(byte(bytes, at))] & (1 << (byte(bytes, at + 1) & 31)) != 0
 }
 
 const NO_SEXTET: u8 = 64;
@@ -307,6 +363,11 @@ mod tests {
             "eu-west-1",
             "00f067aa0ba902b7",
             "10:30:00",
+            "GET /api/v1/orders/{id}",
+            "handled batch in 120 ms, 12 features came from the cache",
+            "the host answered - data of 3 shards is there, or will be",
+            "orders.checkout.svc.cluster.local",
+            "loaded the dockerfile, npm packages and build workflows of all 12 services; none failed",
         ] {
             assert!(!suspect(text), "{text}");
         }
@@ -341,9 +402,17 @@ mod tests {
             "00-1B-44-11-3A-B7",
             "001B.4411.3AB7",
             "Bearer abcdef",
+            "with Basic dTpi",
             "xoxb-aa-bb-cc-dd",
+            "mysql -password hunter2",
+            "('x-api-key', 'hunter2')",
         ] {
             assert!(suspect(text), "{text}");
+            // Wherever it stands in a long text.
+            for before in 0..130 {
+                let text = format!("{} {text} and so on, word after word", "a".repeat(before));
+                assert!(suspect(&text), "{text}");
+            }
         }
     }
 

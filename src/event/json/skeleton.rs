@@ -21,7 +21,7 @@
 use super::block::Block;
 use super::doc::{Doc, DocBuffers, Member, ValueKind};
 use super::scan::{byte, load16, number_end, string_end, word_len};
-use super::shapes::{CLASSES_LEN, Classes, SUSPECT_LEN_MIN};
+use super::shapes::{CLASSES_LEN, Classes, SUSPECT_LEN_MIN, could_hold};
 use super::walk::walk_container;
 
 /// Most values of a skeleton; a line with more is walked every time.
@@ -320,7 +320,8 @@ fn long_string<B: Block>(
         return None;
     }
     let is_suspect = match gate {
-        Gate::Prefilter | Gate::Always => true,
+        Gate::Prefilter => could_hold::<B>(bytes, start, end),
+        Gate::Always => true,
         Gate::Pass | Gate::Literal => false,
     };
     Some((end, is_suspect))

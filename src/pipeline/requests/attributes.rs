@@ -21,10 +21,10 @@ use super::search::{Open, Search};
 impl Search<'_> {
     /// What the key of a top-level attribute says.
     #[inline(always)]
-    pub(super) fn known(&mut self, key: &[u8]) -> KnownKey {
-        match self.memo.next_key(key, self.tier) {
+    pub(super) fn known(&mut self, key: Field) -> KnownKey {
+        match self.memo.next_key(self.bytes, key, self.tier) {
             Some(known) => known,
-            None => self.known_by_hash(key),
+            None => self.known_by_hash(key.of(self.bytes)),
         }
     }
 
@@ -49,7 +49,7 @@ impl Search<'_> {
 
     /// Whether a value under a plain key stays as it is.
     #[inline(always)]
-    pub(super) fn is_plain_value(&self, value: &Value) -> bool {
+    pub(super) fn is_plain_value(&mut self, value: &Value) -> bool {
         let Some(member) = value.member else { return true };
         match member.tag {
             tags::TEXT => !self.is_suspect(member),
@@ -66,8 +66,10 @@ impl Search<'_> {
             self.note(Flags::REDACTED);
             return false;
         }
-        let key = attribute.key.of(self.bytes);
-        let known = if self.path.is_empty() { self.known(key) } else { self.known_member(key) };
+        let known = match self.path.is_empty() {
+            true => self.known(attribute.key),
+            false => self.known_member(attribute.key.of(self.bytes)),
+        };
         self.protect_known(attribute, known)
     }
 
@@ -193,9 +195,7 @@ impl Search<'_> {
 
     /// Notes where the request's id stands, in an edited request.
     pub(super) fn index_attribute(&mut self, attribute: Attribute) {
-        if attribute.owner == Message::Span
-            && self.known(attribute.key.of(self.bytes)).is_request_id
-        {
+        if attribute.owner == Message::Span && self.known(attribute.key).is_request_id {
             let text = attribute.value.text().map(|text| text.of(self.bytes));
             // All masks are alike, and so no id.
             if text.is_some_and(|text| !text.starts_with(b"[")) {

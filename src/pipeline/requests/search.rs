@@ -2,7 +2,7 @@
 
 use crate::event::batch::{SPAN_ID_LEN, TRACE_ID_LEN};
 use crate::event::json::block::Native;
-use crate::event::json::shapes::could_hold_any;
+use crate::event::json::shapes::{Suspicion, suspicion_of_any};
 use crate::event::otlp::schema::Message;
 use crate::event::otlp::walk::{Attribute, Value};
 use crate::event::otlp::wire::{kind, tag};
@@ -12,6 +12,7 @@ use crate::event::signal::Signal;
 use crate::pipeline::facts::Facts;
 use crate::pipeline::process::Pipeline;
 use crate::protect::context::KeyHint;
+use crate::protect::find;
 
 use super::ITEMS_MAX;
 use super::memo::Memo;
@@ -123,8 +124,25 @@ impl<'a> Search<'a> {
     /// Whether the exact detectors must look at a text: the filter says so, or it is not of plain
     /// ASCII.
     #[inline(always)]
-    pub(super) fn is_suspect(&self, field: Field) -> bool {
-        could_hold_any::<Native>(self.bytes, field.start, field.end)
+    pub(super) fn is_suspect(&mut self, field: Field) -> bool {
+        let Err(place) = self.memo.passed(self.bytes, field) else { return false };
+        match suspicion_of_any::<Native>(self.bytes, field.start, field.end) {
+            Suspicion::None => {
+                if let Some(place) = place {
+                    self.memo.note_passed(place);
+                }
+                false
+            }
+            Suspicion::Label => self.is_suspect_label(field),
+            Suspicion::Any => true,
+        }
+    }
+
+    /// `orders:7f3a`, `https://…`: what is declared of a field in text, or names a secret there.
+    #[inline(never)]
+    fn is_suspect_label(&self, field: Field) -> bool {
+        let declares = self.pipeline.plan.tiers[self.tier].policy.declares_fields();
+        declares || !find::is_clean_label(field.of(self.bytes))
     }
 
     /// Searches a text; what is found becomes an edit of `field`. Whether there was anything.
@@ -293,7 +311,7 @@ impl Visit for Search<'_> {
         if attribute.is_odd || !self.path.is_empty() {
             return self.protect_attribute(attribute);
         }
-        let known = self.known(attribute.key.of(self.bytes));
+        let known = self.known(attribute.key);
         if known.is_plain && self.is_plain_value(&attribute.value) {
             return false;
         }

@@ -48,6 +48,17 @@ pub(super) fn find(text: &[u8], seen: Seen, hits: &mut Vec<Hit>) {
     tuples(text, hits);
 }
 
+/// Whether no key that names a secret stands before the first colon of `text`.
+pub(super) fn is_clean_label(text: &[u8]) -> bool {
+    let Some(colon) = memchr::memchr(b':', text) else { return true };
+    // The password of an authority has an `@` behind it.
+    text[colon..].starts_with(b"://")
+        || key_before(text, colon, 0).is_none_or(|(start, end)| {
+            let query = super::before(text, start, |byte| matches!(byte, b'?' | b'&'));
+            !query && !names_secret(&text[start..end])
+        })
+}
+
 fn is_key(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'$')
 }
