@@ -4,13 +4,14 @@
 //! cargo bench --bench otlp                         all cases once, about a minute
 //! cargo bench --bench otlp -- plain --runs 5       cases whose name begins so, more runs
 //! cargo bench --bench otlp -- middle [plain]       the pipeline alone, without a daemon
+//! cargo bench --bench otlp -- peer [plain]         beside a collector, if one was built
 //! ```
 //! Each run is a process of its own: the daemon (this binary again, with an allocator that counts)
 //! takes requests from clients in the parent, each with one in flight, and ships them to a receiver
 //! in the parent that ticks off every item: the run is over when each has come, and each came once.
 //! Printed are items per CPU-second (user and system time of the child), nanoseconds an item, the
-//! ratio to the floor (the same transports, nothing looked at: `floor.rs`) in a run beside it, peak
-//! RSS, allocations and syncs.
+//! ratio to the floor (the same transports, nothing looked at: `floor.rs`) in a run beside it, what
+//! this machine takes merely to move the bytes (`proxy.rs`), peak RSS, allocations and syncs.
 //!
 //! Numbers vary by a third between machines and moments, and by more where cores are shared: trust
 //! ratios, and the median of the runs.
@@ -31,6 +32,10 @@ mod floor;
 mod load;
 #[path = "otlp/middle.rs"]
 mod middle;
+#[path = "otlp/peer.rs"]
+mod peer;
+#[path = "otlp/proxy.rs"]
+mod proxy;
 #[path = "otlp/receiver.rs"]
 mod receiver;
 #[path = "otlp/shapes.rs"]
@@ -92,9 +97,10 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["--child", config] => return child::daemon(Path::new(config)),
-        ["--floor", port, to] => {
+        [way @ ("--floor" | "--proxy"), port, to] => {
             let number = |text: &str| text.parse().expect("a port");
-            return floor::run(number(port), number(to));
+            let run = if *way == "--floor" { floor::run } else { proxy::run };
+            return run(number(port), number(to));
         }
         _ => {}
     }
@@ -104,17 +110,23 @@ fn main() {
     let value = |name: &str| args.iter().position(|arg| arg == name).and_then(|i| args.get(i + 1));
     let runs = value("--runs").and_then(|n| n.parse().ok()).unwrap_or(1);
     let n: f64 = value("--items").and_then(|n| n.parse().ok()).unwrap_or(2e6);
+    if let Some(place) = args.iter().position(|arg| arg == "peer") {
+        let only = args.get(place + 1).filter(|arg| !arg.starts_with('-'));
+        let is_wanted = |case: &Case| only.is_none_or(|name| case.name.starts_with(name.as_str()));
+        return peer::run(cases().into_iter().filter(is_wanted), n, runs);
+    }
     let wanted = args.first().filter(|arg| !arg.starts_with('-'));
     let has_floor = !args.iter().any(|arg| arg == "--no-floor");
     println!("{n} items a run or a part of it, median of {runs} runs\n");
     println!(
-        "{:22} {:>5} {:>9} {:>7} {:>7} {:>7} {:>7} {:>8} {:>7} {:>8} {:>7}  budget",
+        "{:22} {:>5} {:>9} {:>7} {:>7} {:>7} {:>7} {:>7} {:>8} {:>7} {:>8} {:>7}  budget",
         "",
         "bytes",
         "items/s",
         "ns",
         "floor",
         "ratio",
+        "proxy",
         "RSS MB",
         "alloc/rq",
         "syncs",
@@ -139,20 +151,23 @@ fn middle_alone(only: Option<&str>) {
 }
 
 fn run_case(case: Case, n: u64, runs: usize, has_floor: bool) {
-    let (mut outcomes, mut floors) = (Vec::new(), Vec::new());
+    let (mut outcomes, mut floors, mut proxies) = (Vec::new(), Vec::new(), Vec::new());
     let (mut items, mut item_bytes) = (0.0, 0);
     for _ in 0..runs {
         let load = Load::new(case, n);
         (items, item_bytes) = (load.n_items() as f64, load.item_bytes());
         outcomes.push(child::run_daemon(case, &load));
         if has_floor {
-            floors.push(child::run_floor(case, &Load::new(case, n)).cpu_ns);
+            floors.push(child::run_relay("--floor", case, &Load::new(case, n)).cpu_ns);
+            proxies.push(child::run_relay("--proxy", case, &Load::new(case, n)).cpu_ns);
         }
     }
     outcomes.sort_by(|a, b| a.cpu_ns.total_cmp(&b.cpu_ns));
-    floors.sort_by(f64::total_cmp);
     let Outcome { cpu_ns, peak_rss_mb, allocations, syncs, wall, requests } = outcomes[runs / 2];
-    let floor = floors.get(runs / 2).copied().unwrap_or(f64::NAN);
+    let [floor, proxy] = [&mut floors, &mut proxies].map(|all| {
+        all.sort_by(f64::total_cmp);
+        all.get(runs / 2).copied().unwrap_or(f64::NAN)
+    });
     let per_second = items / (cpu_ns / 1e9);
     let verdict = match case.budget {
         Some(budget) if per_second >= budget => format!("met ({budget:.0})"),
@@ -160,13 +175,14 @@ fn run_case(case: Case, n: u64, runs: usize, has_floor: bool) {
         None => String::new(),
     };
     println!(
-        "{:22} {:>5} {:>9.0} {:>7.0} {:>7.0} {:>6.2}x {:>7.1} {:>8.1} {:>7.0} {:>8.0} {:>7.2}  {verdict}",
+        "{:22} {:>5} {:>9.0} {:>7.0} {:>7.0} {:>6.2}x {:>7.0} {:>7.1} {:>8.1} {:>7.0} {:>8.0} {:>7.2}  {verdict}",
         case.name,
         item_bytes,
         per_second,
         cpu_ns / items,
         floor / items,
         cpu_ns / floor,
+        proxy / items,
         peak_rss_mb,
         allocations / (items / case.per_request as f64),
         syncs,

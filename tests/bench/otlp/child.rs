@@ -60,14 +60,14 @@ pub(crate) fn run_daemon(case: Case, load: &std::sync::Arc<Load>) -> Outcome {
     Outcome { allocations, ..outcome }
 }
 
-/// Sends `load` through the floor once.
-pub(crate) fn run_floor(case: Case, load: &std::sync::Arc<Load>) -> Outcome {
+/// Sends `load` once through what only relays it, the `way` given.
+pub(crate) fn run_relay(way: &str, case: Case, load: &std::sync::Arc<Load>) -> Outcome {
     let port = scrape::free_port();
     let (to, counts) = receiver::start(case, load.n_items());
     let mut child = Command::new(std::env::current_exe().expect("this binary"))
-        .args(["--floor", &port.to_string(), &to.to_string()])
+        .args([way, &port.to_string(), &to.to_string()])
         .spawn()
-        .expect("the floor");
+        .expect("the relay");
     let outcome = measure(&child, port, load, &counts);
     child.kill().expect("a signal");
     child.wait().expect("its end");
@@ -76,13 +76,19 @@ pub(crate) fn run_floor(case: Case, load: &std::sync::Arc<Load>) -> Outcome {
 }
 
 /// Each once, and nothing else.
-fn check(counts: &Counts, load: &Load) {
+pub(crate) fn check(counts: &Counts, load: &Load) {
     assert_eq!(counts.items.load(Relaxed), load.n_items(), "items came out");
     assert_eq!(counts.repeated.load(Relaxed), 0, "items came out twice");
     assert_eq!(counts.strange.load(Relaxed), 0, "requests or items that nobody sent");
 }
 
-fn measure(child: &Child, port: u16, load: &std::sync::Arc<Load>, counts: &Counts) -> Outcome {
+/// What the process costs that listens on `port`, until all of `load` came out of it.
+pub(crate) fn measure(
+    child: &Child,
+    port: u16,
+    load: &std::sync::Arc<Load>,
+    counts: &Counts,
+) -> Outcome {
     let begun = Instant::now();
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(begun.elapsed() < DEADLINE, "the child listens in time");
