@@ -73,3 +73,6 @@ mod logproto;
 mod otlp_client;
 #[path = "otlp_proto/messages.rs"]
 mod otlp_proto;
+#[path = "support/watched.rs"]
+#[allow(dead_code, reason = "shared with tests that use more of it")]
+mod watched;

@@ -6,6 +6,8 @@ mod support {
     pub(crate) mod fake_loki;
     pub(crate) mod log;
     pub(crate) mod logproto;
+    #[allow(dead_code, reason = "shared with the tests of the daemon, which use more of it")]
+    pub(crate) mod watched;
 }
 
 use std::collections::BTreeMap;

@@ -32,3 +32,6 @@ mod fake_otlp;
 mod otlp_client;
 #[path = "otlp_proto/messages.rs"]
 mod otlp_proto;
+#[path = "support/watched.rs"]
+#[allow(dead_code, reason = "shared with the tests of the daemon")]
+mod watched;

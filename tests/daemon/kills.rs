@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use super::exec::prediction;
-use super::fake_loki::{Act, Receipt};
+use super::fake_loki::Act;
 use super::files::{Random, config, lines, text};
 use super::loki::Loki;
 use super::rig::{Daemon, Place, until};
+use super::watched::Receipt;
 
 pub(crate) const TIERS: [&str; 2] = ["application_logs", "prediction_logs"];
 

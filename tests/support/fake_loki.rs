@@ -25,11 +25,7 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::IntervalStream;
 
 use super::logproto::{Entry, PushRequest, Stream};
-pub(crate) use watched::Receipt;
-use watched::Watched;
-
-#[path = "watched.rs"]
-mod watched;
+use super::watched::{LastAnswer, Receipt, Watched};
 
 /// How the next request is treated.
 #[derive(Clone, Debug)]
@@ -203,10 +199,10 @@ impl FakeLoki {
         // What is set on one is set on both, and the socket closes with the last of them.
         let other = TcpStream::from_std(connection.try_clone().expect("a socket")).expect("one");
         let connection = TcpStream::from_std(connection).expect("a socket");
-        let answer = Mutex::new(None);
+        let answer = LastAnswer::default();
         let service = service_fn(|request| self.serve(&other, (connected_at, &answer), request));
         let http = hyper::server::conn::http1::Builder::new();
-        let watched = Watched { connection, answer: &answer };
+        let watched = Watched { connection, answer: Arc::clone(&answer) };
         // An error is a connection that was told to close.
         let _ = http.serve_connection(TokioIo::new(watched), service).await;
     }
@@ -304,7 +300,7 @@ impl FakeLoki {
     async fn serve(
         &self,
         socket: &TcpStream,
-        (connected_at, last): (Instant, &Mutex<Option<Arc<Receipt>>>),
+        (connected_at, last): (Instant, &LastAnswer),
         request: Request<Incoming>,
     ) -> Result<Answer, Closed> {
         let close = || std::io::Error::other("told to close");

@@ -23,6 +23,7 @@ use super::otlp_proto::logs_service::ExportLogsServiceRequest;
 use super::otlp_proto::metrics_service::ExportMetricsServiceRequest;
 use super::otlp_proto::trace::{ResourceSpans, Span};
 use super::otlp_proto::trace_service::ExportTraceServiceRequest;
+use super::watched::{LastAnswer, Receipt, Watched};
 
 /// How the next request is treated.
 #[derive(Clone, Copy, Debug)]
@@ -46,15 +47,8 @@ pub(crate) enum Act {
 /// One span's times.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
-    /// Of each, the answer; none where it was broken off.
-    pub(crate) answers: Vec<Option<Answered>>,
-}
-
-/// When an answer was given, and since when there was its connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Answered {
-    pub(crate) connected_at: Instant,
-    pub(crate) at: Instant,
+    /// Of each, what became of the answer.
+    pub(crate) answers: Vec<Arc<Receipt>>,
 }
 
 #[derive(Debug, Default)]
@@ -93,13 +87,15 @@ impl FakeOtlp {
                 let fake = serving.clone();
                 tokio::spawn(async move {
                     let connected_at = Instant::now();
+                    let answer = LastAnswer::default();
+                    let watched = Watched { connection: stream, answer: Arc::clone(&answer) };
                     let service = service_fn(move |request| {
-                        let fake = fake.clone();
-                        async move { fake.serve(connected_at, request).await }
+                        let (fake, answer) = (fake.clone(), Arc::clone(&answer));
+                        async move { fake.serve((connected_at, &answer), request).await }
                     });
                     let builder = auto::Builder::new(TokioExecutor::new());
                     // An error is a connection that was told to break.
-                    let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+                    let _ = builder.serve_connection(TokioIo::new(watched), service).await;
                 });
             }
         });
@@ -172,10 +168,11 @@ impl FakeOtlp {
 
     async fn serve(
         &self,
-        connected_at: Instant,
+        (connected_at, last): (Instant, &LastAnswer),
         request: Request<Incoming>,
     ) -> Result<Response<Body>, std::io::Error> {
         let broken = || std::io::Error::other("told to break");
+        *last.lock().expect("unpoisoned") = None;
         let act = {
             let mut state = self.state();
             state.headers.push(request.headers().clone());
@@ -205,9 +202,11 @@ impl FakeOtlp {
             false => (!encoding.is_empty(), &body[..]),
         };
         let message = if is_packed { unpacked(packed, &encoding) } else { packed.to_vec() };
-        let is_stored = !matches!(act, Some(Act::StoreAndBreak));
-        let answered = Answered { connected_at, at: Instant::now() };
-        self.store(&path, &message, is_stored.then_some(answered));
+        let receipt = Receipt::new(connected_at);
+        self.store(&path, &message, &receipt);
+        if !matches!(act, Some(Act::StoreAndBreak)) {
+            *last.lock().expect("unpoisoned") = Some(receipt);
+        }
         match act {
             Some(Act::StoreAndBreak) => Err(broken()),
             Some(Act::Reject(n)) => Ok(taken(is_grpc, n)),
@@ -219,7 +218,7 @@ impl FakeOtlp {
         }
     }
 
-    fn store(&self, path: &str, message: &[u8], answered: Option<Answered>) {
+    fn store(&self, path: &str, message: &[u8], answer: &Arc<Receipt>) {
         let mut state = self.state();
         if state.keeps {
             state.raw.push(message.to_vec());
@@ -230,7 +229,7 @@ impl FakeOtlp {
                 for span in resource.scope_spans.iter().flat_map(|scope| &scope.spans) {
                     assert_eq!((span.trace_id.len(), span.span_id.len()), (16, 8), "{span:?}");
                     let seen = state.spans.entry(span.span_id.clone()).or_default();
-                    seen.answers.push(answered);
+                    seen.answers.push(Arc::clone(answer));
                 }
             }
             if state.keeps {

@@ -32,27 +32,32 @@ impl Receipt {
         *self.written_at.lock().expect("unpoisoned")
     }
 
-    fn mark(&self, written_at: Option<Instant>) {
-        *self.written_at.lock().expect("unpoisoned") = written_at;
+    fn written(&self) {
+        // What a connection says later is no answer.
+        self.written_at.lock().expect("unpoisoned").get_or_insert_with(Instant::now);
+    }
+
+    fn unread(&self) {
+        *self.written_at.lock().expect("unpoisoned") = None;
     }
 }
+
+/// The answer to the last push of a connection; none while the next one comes.
+pub(crate) type LastAnswer = Arc<Mutex<Option<Arc<Receipt>>>>;
 
 /// See the module.
-pub(crate) struct Watched<'a> {
+pub(crate) struct Watched {
     pub(crate) connection: TcpStream,
-    /// The last push's.
-    pub(crate) answer: &'a Mutex<Option<Arc<Receipt>>>,
+    pub(crate) answer: LastAnswer,
 }
 
-impl Watched<'_> {
-    fn mark(&self, written_at: Option<Instant>) {
-        if let Some(answer) = &*self.answer.lock().expect("unpoisoned") {
-            answer.mark(written_at);
-        }
+impl Watched {
+    fn last(&self) -> Option<Arc<Receipt>> {
+        self.answer.lock().expect("unpoisoned").clone()
     }
 }
 
-impl AsyncRead for Watched<'_> {
+impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -60,13 +65,13 @@ impl AsyncRead for Watched<'_> {
     ) -> Poll<Result<()>> {
         let polled = Pin::new(&mut self.connection).poll_read(cx, buf);
         if matches!(polled, Poll::Ready(Err(_))) {
-            self.mark(None);
+            self.last().iter().for_each(|answer| answer.unread());
         }
         polled
     }
 }
 
-impl AsyncWrite for Watched<'_> {
+impl AsyncWrite for Watched {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -74,7 +79,7 @@ impl AsyncWrite for Watched<'_> {
     ) -> Poll<Result<usize>> {
         let polled = Pin::new(&mut self.connection).poll_write(cx, buf);
         if matches!(polled, Poll::Ready(Ok(_))) {
-            self.mark(Some(Instant::now()));
+            self.last().iter().for_each(|answer| answer.written());
         }
         polled
     }
