@@ -167,6 +167,7 @@ fn kills_neither_lose_nor_repeat_a_count() {
     let mut daemon = place.daemon(&[]);
     let labels = [("kind", "prediction")];
     let logged = series("log_events_total", &labels);
+    daemon.admin();
     until("all is counted", || {
         let told = told(&receiver);
         told.get(&logged).and_then(|values| values.last()).is_some_and(|sum| *sum >= n as f64)
