@@ -89,6 +89,17 @@ pub struct Body {
     pub file_name: String,
     /// What the destination takes, but does not keep whole.
     pub truncated: Truncated,
+    /// What the judge of its answer will be told of it.
+    pub contents: Contents,
+}
+
+/// What a body holds, for a judge that compares it with what the answer says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Contents {
+    /// Which of its forms the sink gave the body, by a number of its own.
+    pub form: u8,
+    /// How many of what the destination counts.
+    pub n_items: u64,
 }
 
 /// Values that a destination cuts without a word.
@@ -121,6 +132,8 @@ pub enum Transport {
         headers: Vec<(String, Secret)>,
         /// Longest wait for an answer.
         timeout: Duration,
+        /// Headers of the answer that the judge wants to see, in lower case.
+        answer_headers: &'static [&'static str],
     },
     /// A unary call by gRPC; the body is the framed message.
     Grpc {
@@ -141,7 +154,7 @@ pub enum Transport {
 }
 
 /// What a destination said.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Response<'a> {
     /// HTTP status.
     pub status: u16,
@@ -149,6 +162,10 @@ pub struct Response<'a> {
     pub body: &'a [u8],
     /// What gRPC says, where it was spoken.
     pub grpc: Option<Grpc<'a>>,
+    /// Those of the headers that the transport was asked for which the answer has.
+    pub headers: &'a [(&'static str, String)],
+    /// What was sent.
+    pub contents: Contents,
 }
 
 /// The status of a gRPC call.
@@ -181,6 +198,17 @@ pub enum Verdict {
     },
     /// Too large: halve it and send both halves.
     Split,
+    /// Refused as a whole for the sake of some events: halve it, until those are alone.
+    Isolate {
+        /// Its words, shortened.
+        reason: String,
+    },
+    /// The destination does not know this form: encode the same events again, now that the sink
+    /// has learned it. Answered so again, the body is refused.
+    Reencode {
+        /// Its words, shortened.
+        reason: String,
+    },
     /// The destination will never take this batch: dead letters.
     Refused {
         /// Its words, shortened.

@@ -217,6 +217,36 @@ async fn split_by_halves() {
     assert_eq!(buried(letters.path()), [("c".to_owned(), "too_large".to_owned())]);
 }
 
+/// Halved until what the destination refuses is alone: only that is buried, with its words.
+#[tokio::test(start_paused = true)]
+async fn bad_events_are_isolated() {
+    let (refused, taken) = (Reply::Status(409), Reply::Status(200));
+    let replies = vec![refused.clone(), taken, refused.clone(), refused];
+    let rig = Rig::start(one_at_a_time(), replies, false);
+    rig.append(0, &["a", "b", "c", "d"]);
+    rig.log.acked_to(4).await;
+    let (texts, counters, letters) = rig.finish().await;
+    assert_eq!(texts, ["a\nb\nc\nd\n", "a\nb\n", "c\nd\n", "c\n", "d\n"]);
+    assert_eq!((counters.delivered.get(), counters.dead_letters.get()), (3, 1));
+    assert_eq!(buried(letters.path()), [("c".to_owned(), "409".to_owned())]);
+}
+
+/// Another form of a body comes before what follows it, and a second refusal of forms is one.
+#[tokio::test(start_paused = true)]
+async fn bodies_in_another_form() {
+    let (unknown, taken) = (Reply::Status(415), Reply::Status(200));
+    let replies = vec![unknown.clone(), taken, unknown.clone(), unknown];
+    let rig = Rig::start(Options { batch_age: Duration::ZERO, ..one_at_a_time() }, replies, false);
+    for (from, line) in [(0, "a"), (1, "b"), (2, "c")] {
+        rig.append(from, &[line]);
+        rig.log.acked_to(from + 1).await;
+    }
+    let (texts, counters, letters) = rig.finish().await;
+    assert_eq!(texts, ["a\n", "a\n", "b\n", "b\n", "c\n"]);
+    assert_eq!((counters.delivered.get(), counters.dead_letters.get()), (2, 1));
+    assert_eq!(buried(letters.path()), [("b".to_owned(), "415".to_owned())]);
+}
+
 /// What the encoder or the destination refuses for good ends in the dead letters with its reason.
 #[tokio::test(start_paused = true)]
 async fn refused_events_are_buried() {

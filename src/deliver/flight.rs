@@ -17,7 +17,9 @@ use super::limit::Limiter;
 use super::load::{Load, Piece, halves};
 use super::status::{RouteStatus, State};
 use super::transport::{Answer, Client, Outgoing, SendError};
-use crate::sinks::{Body, Encoder, Grpc, LogRange, Response, Sink, Suspects, Truncated, Verdict};
+use crate::sinks::{
+    Body, Contents, Encoder, Grpc, LogRange, Response, Sink, Suspects, Truncated, Verdict,
+};
 use crate::telemetry::RouteCounters;
 
 /// Attempts to write dead letters before their events are dropped and counted.
@@ -58,11 +60,20 @@ struct Part {
     encoder: Box<dyn Encoder>,
     pieces: Vec<Piece>,
     n_events: usize,
+    /// It was sent in another form before.
+    is_reencoded: bool,
+}
+
+/// What is known of a body that was finished.
+struct Finished {
+    truncated: Truncated,
+    contents: Contents,
 }
 
 enum End {
     Over(Tally),
     Split(Vec<Piece>, Vec<Piece>),
+    Reencode(Vec<Piece>),
     Rewind { not_before: Instant, holds: bool },
     Abandoned,
 }
@@ -71,7 +82,8 @@ impl Crew {
     pub(super) async fn fly(self: Arc<Self>, load: Load, mut drain: Drain) -> Landing {
         let Load { encoder, pieces, letters, n_events, range, now_ns, held: _held, .. } = load;
         let mut tally = Tally::default();
-        let mut parts = VecDeque::from([Part { encoder, pieces, n_events }]);
+        let mut parts = VecDeque::new();
+        parts.push_back(Part { encoder, pieces, n_events, is_reencoded: false });
         while let Some(part) = parts.pop_front() {
             if part.n_events == 0 {
                 continue;
@@ -81,6 +93,10 @@ impl Crew {
                 End::Split(first, second) => {
                     parts.push_front(self.encode(second, now_ns));
                     parts.push_front(self.encode(first, now_ns));
+                }
+                End::Reencode(pieces) => {
+                    let part = self.encode(pieces, now_ns);
+                    parts.push_front(Part { is_reencoded: true, ..part });
                 }
                 End::Rewind { not_before, holds } => {
                     return Landing::Rewind { range, not_before, holds };
@@ -106,13 +122,13 @@ impl Crew {
                 encoder.push(&piece.batch, piece.events.clone());
             }
         }
-        Part { encoder, pieces, n_events }
+        Part { encoder, pieces, n_events, is_reencoded: false }
     }
 
     async fn deliver(&self, part: Part, range: LogRange, drain: &mut Drain) -> End {
-        let Part { encoder, pieces, n_events } = part;
+        let Part { encoder, pieces, n_events, is_reencoded } = part;
         let n_bytes = encoder.len();
-        let (mut outgoing, truncated) = match self.finish(encoder, range).await {
+        let (mut outgoing, finished) = match self.finish(encoder, range).await {
             Ok(finished) => finished,
             Err(reason) => return self.give_up(&pieces, &reason).await,
         };
@@ -124,14 +140,18 @@ impl Crew {
             self.count_request(&outgoing);
             let answer = self.client.send(&outgoing).await;
             let retry_after = answer.as_ref().ok().and_then(|answer| answer.retry_after);
-            let (failure, state, reason) = match self.judge(&answer) {
+            let (failure, state, reason) = match self.judge(&answer, finished.contents) {
                 Verdict::Retry { reason } => (Failure::Sick(retry_after), State::Retrying, reason),
                 Verdict::Unauthorised { reason } => {
                     (Failure::Unauthorised, State::Unauthorised, reason)
                 }
+                Verdict::Reencode { reason } if is_reencoded => {
+                    ticket.succeed();
+                    return self.settle(Verdict::Refused { reason }, &pieces, n_events).await;
+                }
                 other => {
                     ticket.succeed();
-                    self.note_truncated(&other, &truncated);
+                    self.note_truncated(&other, &finished.truncated);
                     return self.settle(other, &pieces, n_events).await;
                 }
             };
@@ -150,7 +170,7 @@ impl Crew {
         &self,
         encoder: Box<dyn Encoder>,
         range: LogRange,
-    ) -> Result<(Outgoing, Truncated), String> {
+    ) -> Result<(Outgoing, Finished), String> {
         let finish = move || {
             let mut body = Body::default();
             encoder.finish(range, &mut body).map(|()| body)
@@ -167,14 +187,14 @@ impl Crew {
             file_name: body.file_name,
             attempt: 0,
         };
-        Ok((outgoing, body.truncated))
+        Ok((outgoing, Finished { truncated: body.truncated, contents: body.contents }))
     }
 
-    fn judge(&self, answer: &Result<Answer, SendError>) -> Verdict {
+    fn judge(&self, answer: &Result<Answer, SendError>, contents: Contents) -> Verdict {
         match answer {
-            Ok(Answer { status, body, grpc, .. }) => {
+            Ok(Answer { status, body, grpc, headers, .. }) => {
                 let grpc = grpc.as_ref().map(|(code, message)| Grpc { code: *code, message });
-                self.sink.judge(&Response { status: *status, body, grpc })
+                self.sink.judge(&Response { status: *status, body, grpc, headers, contents })
             }
             Err(error) => Verdict::Retry { reason: error.to_string() },
         }
@@ -188,12 +208,15 @@ impl Crew {
             Verdict::PartlyRefused { n_refused, reason, suspects } => {
                 End::Over(self.bury_some(pieces, n_events, n_refused, &reason, suspects).await)
             }
-            Verdict::Split if n_events > 1 && !pieces.is_empty() => {
+            Verdict::Split | Verdict::Isolate { .. } if n_events > 1 && !pieces.is_empty() => {
                 let (first, second) = halves(pieces);
                 End::Split(first, second)
             }
             Verdict::Split => self.give_up(pieces, "too_large").await,
-            Verdict::Refused { reason } => self.give_up(pieces, &reason).await,
+            Verdict::Reencode { .. } if !pieces.is_empty() => End::Reencode(pieces.to_vec()),
+            Verdict::Refused { reason }
+            | Verdict::Isolate { reason }
+            | Verdict::Reencode { reason } => self.give_up(pieces, &reason).await,
             _ => {
                 let delivered = n_events as u64;
                 End::Over(Tally { delivered, ..Tally::default() })

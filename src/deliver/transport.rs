@@ -61,6 +61,8 @@ pub struct Answer {
     pub retry_after: Option<Duration>,
     /// Code and message of gRPC.
     pub grpc: Option<(u32, String)>,
+    /// Those headers that the sink asked for and the answer has.
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Answer {
@@ -131,8 +133,9 @@ pub fn connect(
     options: &TransportOptions,
 ) -> Result<Arc<dyn Client>, TransportError> {
     Ok(match transport {
-        Transport::Http { url, headers, timeout } => {
-            Arc::new(http::HttpClient::new(url, headers, *timeout, options)?)
+        Transport::Http { url, headers, timeout, answer_headers } => {
+            let client = http::HttpClient::new(url, headers, *timeout, options)?;
+            Arc::new(client.telling(answer_headers))
         }
         Transport::Grpc { url, headers, timeout } => {
             Arc::new(grpc::GrpcClient::new(url, headers, *timeout, options)?)

@@ -155,6 +155,7 @@ impl Sink for Loki {
                 .chain(options.headers.iter().cloned())
                 .collect(),
             timeout: options.timeout,
+            answer_headers: &[],
         }
     }
 }

@@ -132,7 +132,9 @@ impl Sink for Otlp {
         let Options { url, headers, timeout, protocol, signal, .. } = &self.options;
         let (headers, timeout) = (headers.clone(), *timeout);
         match protocol {
-            Protocol::Http => Transport::Http { url: url.clone(), headers, timeout },
+            Protocol::Http => {
+                Transport::Http { url: url.clone(), headers, timeout, answer_headers: &[] }
+            }
             Protocol::Grpc => {
                 let url = format!("{}{}", url.trim_end_matches('/'), grpc_path(*signal));
                 Transport::Grpc { url, headers, timeout }

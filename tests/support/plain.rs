@@ -39,7 +39,9 @@ impl Sink for Plain {
             }
             400 => Verdict::Refused { reason },
             401 => Verdict::Unauthorised { reason },
+            409 => Verdict::Isolate { reason },
             413 => Verdict::Split,
+            415 => Verdict::Reencode { reason },
             _ => Verdict::Retry { reason },
         }
     }
@@ -48,7 +50,12 @@ impl Sink for Plain {
         if self.is_file {
             return Transport::File { root: PathBuf::new() };
         }
-        Transport::Http { url: String::new(), headers: Vec::new(), timeout: Duration::ZERO }
+        Transport::Http {
+            url: String::new(),
+            headers: Vec::new(),
+            timeout: Duration::ZERO,
+            answer_headers: &[],
+        }
     }
 }
 
@@ -131,8 +138,9 @@ impl Client for Destination {
         self.received.lock().expect("unpoisoned").push(received);
         let reply = self.replies.lock().expect("unpoisoned").pop_front();
         Box::pin(async move {
-            let answer =
-                |status, body, retry_after| Ok(Answer { status, body, retry_after, grpc: None });
+            let answer = |status, body, retry_after| {
+                Ok(Answer { status, body, retry_after, ..Answer::default() })
+            };
             match reply.unwrap_or(Reply::Status(200)) {
                 Reply::Status(status) => answer(status, Vec::new(), None),
                 Reply::Later(wait) => answer(503, Vec::new(), Some(wait)),

@@ -42,6 +42,8 @@ pub(super) struct HttpClient {
     inner: reqwest::Client,
     url: reqwest::Url,
     headers: HeaderMap,
+    /// Headers of answers that the sink wants to know.
+    answer_headers: &'static [&'static str],
 }
 
 impl HttpClient {
@@ -95,7 +97,13 @@ impl HttpClient {
         }
         let inner = more(builder).build().map_err(|error| refuse(&chain(&error)))?;
         let headers = headers.iter().map(|(name, value)| header(name, value));
-        Ok(Self { inner, url, headers: headers.collect::<Result<_, _>>()? })
+        let headers = headers.collect::<Result<_, _>>()?;
+        Ok(Self { inner, url, headers, answer_headers: &[] })
+    }
+
+    /// The same, which tells those headers of answers.
+    pub(super) fn telling(self, answer_headers: &'static [&'static str]) -> Self {
+        Self { answer_headers, ..self }
     }
 
     /// Sends `outgoing` and returns what comes back, its body unread.
@@ -121,10 +129,15 @@ impl HttpClient {
 
     async fn post(&self, outgoing: &Outgoing) -> Result<Answer, reqwest::Error> {
         let mut response = self.request(outgoing).await?;
-        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let header =
+            |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
         let now = SystemTime::now();
         let retry_after =
             header(RETRY_AFTER).and_then(|value| parse_retry_after(value, header(DATE), now));
+        let asked = self.answer_headers.iter();
+        let headers =
+            asked.filter_map(|name| Some((*name, header((*name).try_into().ok()?)?.to_owned())));
+        let headers = headers.collect();
         let status = response.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
@@ -135,7 +148,7 @@ impl HttpClient {
                 break;
             }
         }
-        Ok(Answer { status, body, retry_after, grpc: None })
+        Ok(Answer { status, body, retry_after, grpc: None, headers })
     }
 }
 

@@ -191,7 +191,8 @@ mod tests {
     use super::*;
 
     fn verdict(status: u16, body: &str) -> Verdict {
-        judge(&Response { status, body: body.as_bytes(), grpc: None }, WhenBlocked::DeadLetters)
+        let response = Response { status, body: body.as_bytes(), ..Response::default() };
+        judge(&response, WhenBlocked::DeadLetters)
     }
 
     #[test]
@@ -219,7 +220,7 @@ mod tests {
         for (status, is_right) in cases {
             assert!(is_right(&verdict(status, "")), "{status}: {:?}", verdict(status, ""));
         }
-        let blocked = Response { status: 260, body: b"ingestion blocked", grpc: None };
+        let blocked = Response { status: 260, body: b"ingestion blocked", ..Response::default() };
         assert!(matches!(judge(&blocked, WhenBlocked::Hold), Unauthorised { .. }));
     }
 

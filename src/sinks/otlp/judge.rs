@@ -132,6 +132,7 @@ mod tests {
             Verdict::Split => Word::Split,
             Verdict::Refused { .. } => Word::Refused,
             Verdict::Unauthorised { .. } => Word::Unauthorised,
+            other => panic!("OTLP has no {other:?}"),
         }
     }
 
@@ -184,7 +185,7 @@ mod tests {
             (301, Vec::new(), Word::Unauthorised),
             (404, Vec::new(), Word::Unauthorised),
         ] {
-            let response = Response { status: code, body: &body, grpc: None };
+            let response = Response { status: code, body: &body, ..Response::default() };
             assert_eq!(word(&http(&response)), expected, "{code}");
         }
     }
