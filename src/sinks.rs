@@ -20,6 +20,7 @@ pub mod console;
 pub mod files;
 pub mod loki;
 pub mod otlp;
+pub mod remote_write;
 mod snappy;
 
 /// A destination's format and the meaning of its answers.

@@ -3,6 +3,7 @@
 mod http;
 mod loki;
 mod otlp;
+mod remote_write;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use crate::units::{ByteSize, HumanDuration};
 pub use http::{Auth, Basic, Bearer, Endpoint, Rate, RequestBatch, Retry, Tls};
 pub use loki::{Compression, Loki, Tenant, WhenBlocked};
 pub use otlp::{Otlp, OtlpCompression, OtlpProtocol};
+pub use remote_write::{PrometheusRemoteWrite, RemoteWriteProtocol};
 
 use super::named::Named;
 use super::registry::registry;
@@ -27,6 +29,8 @@ registry! {
         "loki" => Loki(Box<Loki>),
         /// Tempo, Jaeger, a collector.
         "otlp" => Otlp(Box<Otlp>),
+        /// Prometheus, Mimir, Thanos, VictoriaMetrics.
+        "prometheus_remote_write" => PrometheusRemoteWrite(Box<PrometheusRemoteWrite>),
         /// Local files, by tier and day.
         "files" => Files(Files),
         /// Our own standard output.
@@ -40,6 +44,7 @@ impl Sink {
     pub fn accepts(&self, signal: Signal) -> bool {
         match self {
             Sink::Loki(_) => signal == Signal::Logs,
+            Sink::PrometheusRemoteWrite(_) => signal == Signal::Metrics,
             Sink::Otlp(_) | Sink::Files(_) | Sink::Console(_) => true,
         }
     }

@@ -19,7 +19,7 @@ use crate::event::signal::Signal;
 use crate::pipeline::classify::RULES;
 use crate::secret::Secret;
 use crate::sinks::files::{self, Files};
-use crate::sinks::{Sink, console, loki, otlp};
+use crate::sinks::{Sink, console, loki, otlp, remote_write};
 use crate::spool::{Spool, TierId};
 use crate::telemetry::RouteCounters;
 
@@ -146,6 +146,14 @@ pub(super) fn connect(
             let options = request_options(&otlp.batch, otlp.concurrency, &otlp.retry, &otlp.rate);
             (Arc::new(otlp_sink(otlp, tier)), options)
         }
+        config::sinks::Sink::PrometheusRemoteWrite(sink) => {
+            transport_options.ca_file = sink.tls.ca_file.clone();
+            transport_options.proxy = sink.proxy.as_ref().map(|proxy| proxy.as_str().to_owned());
+            let in_order = NonZeroUsize::MIN;
+            const { assert!(remote_write::IN_ORDER == 1) };
+            let options = request_options(&sink.batch, in_order, &sink.retry, &sink.rate);
+            (Arc::new(remote_write_sink(sink)), options)
+        }
         config::sinks::Sink::Files(files) => files_route(files, tier, config),
         config::sinks::Sink::Console(console) => {
             let format = match console.format {
@@ -223,14 +231,6 @@ fn otlp_sink(sink: &config::sinks::Otlp, tier: &Tier) -> otlp::Otlp {
         (None, otlp::Protocol::Grpc) => sink.endpoint.as_str().to_owned(),
         (None, otlp::Protocol::Http) => sink.endpoint.join(http_path(tier.signal)),
     };
-    let mut headers: Vec<(String, Secret)> =
-        sink.headers.0.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect();
-    if let Some(auth) = &sink.auth {
-        headers.push(("authorization".to_owned(), auth.header()));
-    }
-    if let Some(tenant) = &sink.tenant {
-        headers.push(("x-scope-orgid".to_owned(), Secret::new(tenant.0.clone())));
-    }
     otlp::Otlp::new(otlp::Options {
         signal: tier.signal,
         tier: tier.name.clone(),
@@ -242,9 +242,35 @@ fn otlp_sink(sink: &config::sinks::Otlp, tier: &Tier) -> otlp::Otlp {
             config::sinks::OtlpCompression::Zstd => otlp::Compression::Zstd,
         },
         max_attribute_bytes: sink.max_attribute.0 as usize,
-        headers,
+        headers: headers(&sink.headers, sink.auth.as_ref(), sink.tenant.as_ref()),
         timeout: sink.timeout.0,
     })
+}
+
+fn remote_write_sink(sink: &config::sinks::PrometheusRemoteWrite) -> remote_write::RemoteWrite {
+    use config::sinks::RemoteWriteProtocol as Protocol;
+    remote_write::RemoteWrite::new(remote_write::Options {
+        url: sink.endpoint.as_str().to_owned(),
+        protocol: match sink.protocol {
+            Protocol::Auto => None,
+            Protocol::One => Some(remote_write::Protocol::One),
+            Protocol::Two => Some(remote_write::Protocol::Two),
+        },
+        headers: headers(&sink.headers, sink.auth.as_ref(), sink.tenant.as_ref()),
+        timeout: sink.timeout.0,
+    })
+}
+
+/// What the config says of headers.
+fn headers(
+    written: &config::named::Named<config::secret_text::SecretText>,
+    auth: Option<&config::sinks::Auth>,
+    tenant: Option<&config::sinks::Tenant>,
+) -> Vec<(String, Secret)> {
+    let written = written.0.iter().map(|(name, value)| (name.clone(), value.value.clone()));
+    let auth = auth.map(|auth| ("authorization".to_owned(), auth.header()));
+    let tenant = tenant.map(|id| ("x-scope-orgid".to_owned(), Secret::new(id.0.clone())));
+    written.chain(auth).chain(tenant).collect()
 }
 
 /// What all sinks that take requests have in common.

@@ -10,7 +10,9 @@ use crate::units::{ByteSize, HumanDuration};
 use super::super::Tier;
 use super::super::named::Named;
 use super::super::secret_text::SecretText;
-use super::super::sinks::{FileStoreFormat, Files, Loki, Otlp, Rate, RequestBatch, Retry, Sink};
+use super::super::sinks::{
+    FileStoreFormat, Files, Loki, Otlp, PrometheusRemoteWrite, Rate, RequestBatch, Retry, Sink,
+};
 use super::super::tree::{Step, steps};
 use super::Resolver;
 use super::tiers::has_predictions;
@@ -36,6 +38,12 @@ const OWN_HEADERS: [(&str, &str); 6] = [
     ("host", "It follows from \"endpoint\"."),
 ];
 
+/// Those that remote write sets beside them.
+const REMOTE_WRITE_HEADERS: [(&str, &str); 2] = [
+    ("user-agent", "Remote write demands that it names the sender."),
+    ("x-prometheus-remote-write-version", "Use \"protocol\" for it."),
+];
+
 /// The settings of a sink that sends requests.
 struct Requests<'a> {
     batch: RequestBatch,
@@ -53,6 +61,11 @@ impl<'a> Requests<'a> {
 
     fn of_otlp(otlp: &'a Otlp) -> Self {
         let Otlp { batch, rate, timeout, retry, headers, .. } = otlp;
+        Self { batch: *batch, rate: *rate, timeout: *timeout, retry, headers }
+    }
+
+    fn of_remote_write(sink: &'a PrometheusRemoteWrite) -> Self {
+        let PrometheusRemoteWrite { batch, rate, timeout, retry, headers, .. } = sink;
         Self { batch: *batch, rate: *rate, timeout: *timeout, retry, headers }
     }
 }
@@ -77,6 +90,10 @@ impl Resolver<'_> {
                 }
                 Sink::Otlp(otlp) => {
                     self.requests(&path, &Requests::of_otlp(otlp), memory_limit);
+                }
+                Sink::PrometheusRemoteWrite(sink) => {
+                    self.requests(&path, &Requests::of_remote_write(sink), memory_limit);
+                    self.own_headers(&path, &sink.headers, &REMOTE_WRITE_HEADERS);
                 }
                 Sink::Files(files) => {
                     self.not_zero(&path, &["batch", "max_age"], files.batch.max_age);
@@ -161,6 +178,16 @@ impl Resolver<'_> {
                 list(GIVEN_LABELS),
             );
             self.at_key(&below(path, &["labels"]), message, hint);
+        }
+    }
+
+    /// Headers that no setting may override.
+    fn own_headers(&mut self, path: &[Step], headers: &Named<SecretText>, own: &[(&str, &str)]) {
+        for (name, _) in headers {
+            if let Some((_, why)) = own.iter().find(|(own, _)| name.eq_ignore_ascii_case(own)) {
+                let message = format!("header \"{name}\" is set by sidewake");
+                self.at_key(&below(path, &["headers", name]), message, *why);
+            }
         }
     }
 

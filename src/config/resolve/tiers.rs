@@ -242,10 +242,13 @@ impl Resolver<'_> {
             return false;
         };
         if !sink.accepts(signal) {
+            let taking = sinks.iter().filter(|(_, sink)| sink.accepts(signal));
+            let all = [Signal::Logs, Signal::Metrics, Signal::Traces];
+            let taken = all.into_iter().filter(|signal| sink.accepts(*signal));
+            let taken = list(taken.map(|signal| signal.as_str()));
             let (signal, of_type) = (signal.as_str(), sink.type_name());
             let message =
-                format!("tier \"{tier}\" has {signal}, and sink \"{name}\" takes only logs");
-            let taking = sinks.iter().filter(|(_, sink)| sink.accepts(Signal::Metrics));
+                format!("tier \"{tier}\" has {signal}, and sink \"{name}\" takes only {taken}");
             let taking: Vec<&str> = taking.map(|(name, _)| name.as_str()).collect();
             let hint = match taking.as_slice() {
                 [] => "Add a sink that takes them: local: { type: files, path: /var/lib/metrics }."

@@ -1,0 +1,365 @@
+//! A strict receiver of remote write in this process: read by the official definitions, and told to
+//! misbehave. What a request does that no sender may do is kept as an offence.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
+
+use prost::Message as _;
+
+use super::remote_write_proto::{one, two};
+
+/// How the next request is treated.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    /// Answered so, with nothing stored; header lines, each with its end.
+    Say(u16, String, String),
+    /// Broken off, with nothing stored.
+    Break,
+    /// Stored, and broken off instead of an answer.
+    StoreAndBreak,
+    /// Stored, and answered so.
+    Store(u16, String),
+    /// Stored but for as many samples of the end, with 400 and the headers of what was written.
+    StoreBut(usize),
+}
+
+impl Act {
+    pub(crate) fn status(status: u16) -> Self {
+        Self::Say(status, String::new(), String::new())
+    }
+}
+
+/// What the receiver understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    Both,
+    /// 1.0, and it takes 2.0 for an empty request of it.
+    One,
+    /// 1.0, and it says so.
+    OneSaid,
+    /// 1.0, and it cannot read 2.0.
+    OneFails,
+}
+
+/// A request as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) at: Instant,
+    pub(crate) line: String,
+    /// In lower case.
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) raw: Vec<u8>,
+    /// Whether it is of 2.0.
+    pub(crate) is_two: bool,
+    pub(crate) series: Vec<Series>,
+}
+
+/// A series, of either version.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Series {
+    pub(crate) labels: Vec<(String, String)>,
+    /// Time, bits and start.
+    pub(crate) samples: Vec<(i64, u64, i64)>,
+    pub(crate) histograms: Vec<two::Histogram>,
+    /// Labels, value, time.
+    pub(crate) exemplars: Vec<(Vec<(String, String)>, f64, i64)>,
+    /// Type, help, unit.
+    pub(crate) metadata: (i32, String, String),
+}
+
+impl Series {
+    /// The series with its labels, as text.
+    pub(crate) fn name(&self) -> String {
+        let labels = self.labels.iter().filter(|(name, _)| name != "__name__");
+        let labels: Vec<String> =
+            labels.map(|(name, value)| format!("{name}=\"{value}\"")).collect();
+        format!("{}{{{}}}", self.label("__name__"), labels.join(","))
+    }
+
+    pub(crate) fn label(&self, name: &str) -> &str {
+        let found = self.labels.iter().find(|(other, _)| other == name);
+        found.map_or("", |(_, value)| value.as_str())
+    }
+}
+
+#[derive(Debug)]
+struct State {
+    acts: VecDeque<Act>,
+    speaks: Speaks,
+    requests: Vec<Request>,
+    /// Times and bits by series.
+    stored: BTreeMap<String, Vec<(i64, u64)>>,
+    n_repeated: usize,
+    offences: Vec<String>,
+}
+
+#[derive(Clone)]
+pub(crate) struct FakeRemoteWrite {
+    state: Arc<Mutex<State>>,
+    address: SocketAddr,
+}
+
+impl FakeRemoteWrite {
+    /// Listens for as long as the process lives.
+    pub(crate) fn start(speaks: Speaks) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let state = State {
+            acts: VecDeque::new(),
+            speaks,
+            requests: Vec::new(),
+            stored: BTreeMap::new(),
+            n_repeated: 0,
+            offences: Vec::new(),
+        };
+        let fake = Self { state: Arc::new(Mutex::new(state)), address };
+        let serving = fake.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let fake = serving.clone();
+                // An end of the connection is no error.
+                std::thread::spawn(move || while fake.serve(&stream).is_some() {});
+            }
+        });
+        fake
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/api/v1/write", self.address)
+    }
+
+    pub(crate) fn will(&self, acts: impl IntoIterator<Item = Act>) {
+        self.state().acts.extend(acts);
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.state().requests.clone()
+    }
+
+    pub(crate) fn stored(&self) -> BTreeMap<String, Vec<(i64, u64)>> {
+        self.state().stored.clone()
+    }
+
+    /// Samples that were stored before, to the bit.
+    pub(crate) fn n_repeated(&self) -> usize {
+        self.state().n_repeated
+    }
+
+    pub(crate) fn offences(&self) -> Vec<String> {
+        self.state().offences.clone()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("unpoisoned")
+    }
+
+    /// One request; `None` at the end of the connection.
+    fn serve(&self, mut stream: &TcpStream) -> Option<()> {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).ok()?;
+            head.push(byte[0]);
+        }
+        let head = String::from_utf8(head).expect("a head of text");
+        let mut lines = head.split("\r\n");
+        let line = lines.next().unwrap_or_default().to_owned();
+        let pairs = lines.filter_map(|line| line.split_once(": "));
+        let headers: BTreeMap<String, String> =
+            pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+        let len = headers["content-length"].parse().expect("a length");
+        let mut body = vec![0; len];
+        stream.read_exact(&mut body).ok()?;
+        let answer = self.answer(line, headers, &body)?;
+        stream.write_all(answer.as_bytes()).ok()
+    }
+
+    fn answer(
+        &self,
+        line: String,
+        headers: BTreeMap<String, String>,
+        body: &[u8],
+    ) -> Option<String> {
+        let mut state = self.state();
+        // A block is one that the decoder of blocks takes whole.
+        let raw = match snap::raw::Decoder::new().decompress_vec(body) {
+            Ok(raw) => raw,
+            Err(error) => {
+                state.offences.push(format!("no snappy block: {error}"));
+                return Some(answered(400, "", ""));
+            }
+        };
+        let is_two = headers.get("content-type").is_some_and(|kind| kind.contains("v2"));
+        let at = Instant::now();
+        let series = match is_two {
+            true => series_of_two(&raw, &mut state.offences),
+            false => series_of_one(&raw),
+        };
+        for one in &series {
+            offences_of(one, &mut state.offences);
+        }
+        state.requests.push(Request { at, line, headers, raw, is_two, series: series.clone() });
+        let n_samples: usize = series.iter().map(|one| one.samples.len()).sum();
+        let n_histograms: usize = series.iter().map(|one| one.histograms.len()).sum();
+        match state.acts.pop_front() {
+            Some(Act::Break) => return None,
+            Some(Act::Say(status, headers, body)) => {
+                return Some(answered(status, &headers, &body));
+            }
+            Some(Act::StoreAndBreak) => {
+                state.store(&series, n_samples);
+                return None;
+            }
+            Some(Act::Store(status, body)) => {
+                state.store(&series, n_samples);
+                return Some(answered(status, &written(n_samples, n_histograms), &body));
+            }
+            Some(Act::StoreBut(n)) => {
+                state.store(&series, n_samples - n);
+                return Some(answered(400, &written(n_samples - n, n_histograms), "some are bad"));
+            }
+            None => {}
+        }
+        match state.speaks {
+            Speaks::One if is_two => return Some(answered(204, "", "")),
+            Speaks::OneSaid if is_two => return Some(answered(415, "", "no 2.0 here")),
+            Speaks::OneFails if is_two => return Some(answered(400, "", "proto: wrong wireType")),
+            _ => state.store(&series, n_samples),
+        }
+        let headers = if is_two { written(n_samples, n_histograms) } else { String::new() };
+        Some(answered(204, &headers, ""))
+    }
+}
+
+impl State {
+    /// Stores the first `n` samples, as Prometheus does: in the order of time, or not at all.
+    fn store(&mut self, series: &[Series], n: usize) {
+        let all = series.iter().flat_map(|one| one.samples.iter().map(move |sample| (one, sample)));
+        for (one, (time, bits, _)) in all.take(n) {
+            let samples = self.stored.entry(one.name()).or_default();
+            match samples.last() {
+                Some(last) if *last == (*time, *bits) => self.n_repeated += 1,
+                Some((last, _)) if last >= time => {
+                    self.offences
+                        .push(format!("out of order: {} @{time} after {last}", one.name()));
+                }
+                _ => samples.push((*time, *bits)),
+            }
+        }
+    }
+}
+
+fn written(samples: usize, histograms: usize) -> String {
+    format!(
+        "X-Prometheus-Remote-Write-Samples-Written: {samples}\r\n\
+         X-Prometheus-Remote-Write-Histograms-Written: {histograms}\r\n"
+    )
+}
+
+fn answered(status: u16, headers: &str, body: &str) -> String {
+    let len = match status {
+        204 => String::new(),
+        _ => format!("Content-Length: {}\r\n", body.len()),
+    };
+    format!("HTTP/1.1 {status} Said\r\n{headers}{len}\r\n{body}")
+}
+
+fn series_of_one(raw: &[u8]) -> Vec<Series> {
+    let request = one::WriteRequest::decode(raw).expect("a request of 1.0");
+    let labels = |labels: &[one::Label]| -> Vec<(String, String)> {
+        labels.iter().map(|label| (label.name.clone(), label.value.clone())).collect()
+    };
+    let told = request.timeseries.iter().map(|series| Series {
+        labels: labels(&series.labels),
+        samples: series.samples.iter().map(|one| (one.timestamp, one.value.to_bits(), 0)).collect(),
+        // The messages have the same numbers.
+        histograms: series
+            .histograms
+            .iter()
+            .map(|one| two::Histogram::decode(&one.encode_to_vec()[..]).expect("alike"))
+            .collect(),
+        exemplars: series
+            .exemplars
+            .iter()
+            .map(|one| (labels(&one.labels), one.value, one.timestamp))
+            .collect(),
+        metadata: (0, String::new(), String::new()),
+    });
+    told.collect()
+}
+
+fn series_of_two(raw: &[u8], offences: &mut Vec<String>) -> Vec<Series> {
+    let request = two::Request::decode(raw).expect("a request of 2.0");
+    if request.symbols.first().map(String::as_str) != Some("") {
+        offences.push("the first symbol is not empty".to_owned());
+    }
+    let mut unique: Vec<&String> = request.symbols.iter().collect();
+    unique.sort();
+    unique.dedup();
+    if unique.len() != request.symbols.len() {
+        offences.push("a symbol twice".to_owned());
+    }
+    let mut text = |number: u32| {
+        request.symbols.get(number as usize).cloned().unwrap_or_else(|| {
+            offences.push(format!("no symbol {number}"));
+            String::new()
+        })
+    };
+    let mut series = Vec::new();
+    for one in &request.timeseries {
+        let mut labels = |refs: &[u32]| -> Vec<(String, String)> {
+            assert_eq!(refs.len() % 2, 0, "names and values");
+            refs.chunks(2).map(|pair| (text(pair[0]), text(pair[1]))).collect()
+        };
+        let own = labels(&one.labels_refs);
+        let exemplars = one.exemplars.iter();
+        let exemplars = exemplars.map(|of| (labels(&of.labels_refs), of.value, of.timestamp));
+        let exemplars = exemplars.collect();
+        let said = one.metadata.unwrap_or_default();
+        series.push(Series {
+            labels: own,
+            samples: one
+                .samples
+                .iter()
+                .map(|of| (of.timestamp, of.value.to_bits(), of.start_timestamp))
+                .collect(),
+            histograms: one.histograms.clone(),
+            exemplars,
+            metadata: (said.r#type, text(said.help_ref), text(said.unit_ref)),
+        });
+    }
+    series
+}
+
+/// What every series must keep.
+fn offences_of(series: &Series, offences: &mut Vec<String>) {
+    let name = series.name();
+    let mut no = |is_so: bool, what: &str| {
+        if is_so {
+            offences.push(format!("{what}: {name}"));
+        }
+    };
+    no(!series.labels.is_sorted_by(|a, b| a.0 < b.0), "labels not sorted, or not unique");
+    no(
+        series.labels.iter().any(|(name, value)| name.is_empty() || value.is_empty()),
+        "empty label",
+    );
+    let metric = series.label("__name__");
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
+    let starts_well = !metric.starts_with(|c: char| c.is_ascii_digit());
+    no(metric.is_empty() || !metric.chars().all(is_word) || !starts_well, "name");
+    no(series.samples.is_empty() == series.histograms.is_empty(), "samples or histograms");
+    no(!series.samples.is_sorted_by(|a, b| a.0 < b.0), "samples out of order");
+    let after_2001 = |time: i64| time > 1_000_000_000_000;
+    no(!series.samples.iter().all(|(time, _, _)| after_2001(*time)), "no milliseconds");
+    no(series.samples.iter().any(|(time, _, start)| start > time), "start after the sample");
+    no(!series.exemplars.iter().all(|(_, _, time)| after_2001(*time)), "time of an exemplar");
+    for histogram in &series.histograms {
+        no(!after_2001(histogram.timestamp), "no milliseconds");
+        no(histogram.count.is_none(), "no count");
+        no(!(-4..=8).contains(&histogram.schema), "schema");
+    }
+}
