@@ -154,6 +154,7 @@ impl Sink for RemoteWrite {
                     return Verdict::Unauthorised { reason };
                 }
                 shared.one_since_ns.store(shared.now_ns.load(Relaxed).max(1), Relaxed);
+                shared.knows_two.store(false, Relaxed);
                 return Verdict::Reencode { reason };
             }
             judge::Form::Untold => {}

@@ -57,15 +57,18 @@ pub(crate) struct Request {
     pub(crate) series: Vec<Series>,
 }
 
+/// Names and values.
+pub(crate) type Labels = Vec<(String, String)>;
+
 /// A series, of either version.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Series {
-    pub(crate) labels: Vec<(String, String)>,
+    pub(crate) labels: Labels,
     /// Time, bits and start.
     pub(crate) samples: Vec<(i64, u64, i64)>,
     pub(crate) histograms: Vec<two::Histogram>,
     /// Labels, value, time.
-    pub(crate) exemplars: Vec<(Vec<(String, String)>, f64, i64)>,
+    pub(crate) exemplars: Vec<(Labels, f64, i64)>,
     /// Type, help, unit.
     pub(crate) metadata: (i32, String, String),
 }
@@ -269,7 +272,7 @@ fn answered(status: u16, headers: &str, body: &str) -> String {
 
 fn series_of_one(raw: &[u8]) -> Vec<Series> {
     let request = one::WriteRequest::decode(raw).expect("a request of 1.0");
-    let labels = |labels: &[one::Label]| -> Vec<(String, String)> {
+    let labels = |labels: &[one::Label]| -> Labels {
         labels.iter().map(|label| (label.name.clone(), label.value.clone())).collect()
     };
     let told = request.timeseries.iter().map(|series| Series {
@@ -310,7 +313,7 @@ fn series_of_two(raw: &[u8], offences: &mut Vec<String>) -> Vec<Series> {
     };
     let mut series = Vec::new();
     for one in &request.timeseries {
-        let mut labels = |refs: &[u32]| -> Vec<(String, String)> {
+        let mut labels = |refs: &[u32]| -> Labels {
             assert_eq!(refs.len() % 2, 0, "names and values");
             refs.chunks(2).map(|pair| (text(pair[0]), text(pair[1]))).collect()
         };

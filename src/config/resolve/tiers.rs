@@ -37,7 +37,7 @@ impl Resolver<'_> {
             tiers.push(self.tier(name, raw, kinds, protect, sinks));
         }
         self.default_tiers(&mut tiers, protect, sinks);
-        self.homeless_kinds(&tiers);
+        self.homeless_kinds(&tiers, sinks);
         tiers
     }
 
@@ -297,7 +297,7 @@ impl Resolver<'_> {
     }
 
     /// Kinds without a tier would be lost in silence.
-    fn homeless_kinds(&mut self, tiers: &[Tier]) {
+    fn homeless_kinds(&mut self, tiers: &[Tier], defined: &[(String, Sink)]) {
         let taken = |kind: &Kind| tiers.iter().any(|tier| tier.kinds.contains(kind));
         let homeless: Vec<&str> =
             Kind::ALL.iter().filter(|kind| !taken(kind)).map(|kind| kind.as_str()).collect();
@@ -315,7 +315,12 @@ impl Resolver<'_> {
             return;
         }
         let sinks = self.document.keys(&steps!["sinks"]);
-        let sink = sinks.first().copied().unwrap_or_default().to_owned();
+        let refuses = |name: &str| {
+            let found = defined.iter().find(|(known, _)| known == name);
+            found.is_some_and(|(_, sink)| !sink.accepts(Signal::Logs))
+        };
+        let sink = sinks.iter().copied().find(|name| !refuses(name));
+        let sink = sink.unwrap_or("a sink that takes logs").to_owned();
         let example = lacking.first().map(|name| format!("{name}: {{ sinks: [{sink}] }}"));
         let message = format!("no tier takes logs of kind {}", list(homeless));
         let hint = format!("Add to \"tiers\": {}.", example.unwrap_or_default());

@@ -167,9 +167,9 @@ impl Times {
             0 => context.observed_ns.max(0) / 1_000_000,
             ns => ms(ns),
         };
-        let grows = !matches!(
+        let grows = matches!(
             context.family_type,
-            FamilyType::Gauge | FamilyType::GaugeHistogram | FamilyType::Info
+            FamilyType::Counter | FamilyType::Histogram | FamilyType::Summary
         );
         let start_ms = Some(ms(common.start_ns)).filter(|start| grows && *start <= time_ms);
         let is_stale = common.flags & u64::from(NO_RECORDED_VALUE) != 0;

@@ -199,7 +199,7 @@ impl Scratch {
     ) {
         let number = context.kind.shape().exemplars;
         each(context.bytes, point, number, |field| {
-            self.exemplar(context, field, times, &series_of)
+            self.exemplar(context, field, times, &series_of);
         });
     }
 

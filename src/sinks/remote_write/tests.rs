@@ -488,6 +488,71 @@ fn targets_go_forward() {
     assert_eq!([20, 30, 30, 25, 40].map(of), [2, 2, 2, 1, 2]);
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(400))]
+
+    /// Whatever a request was made into: no panic, and a body that is one.
+    #[test]
+    fn broken_requests(
+        changes in proptest::collection::vec((0usize..2000, proptest::num::u8::ANY), 0..20),
+        is_two: bool,
+    ) {
+        let mut broken = batch(FRAUD, vec![
+            metric("a", "s", sum(vec![point(&[("k", "v"), ("k.", "w")], 20, 1.0)], true, 2)),
+            metric("b", "", exponential(ExponentialHistogramDataPoint {
+                count: 6,
+                positive: Some(Buckets { offset: -3, bucket_counts: vec![1, 2, 3] }),
+                ..ExponentialHistogramDataPoint::default()
+            })),
+            scraped("c", "histogram", histogram(vec![HistogramDataPoint {
+                count: 3,
+                bucket_counts: vec![1, 1, 1],
+                explicit_bounds: vec![1.0, 2.0],
+                exemplars: vec![Exemplar { trace_id: vec![1; 16], ..Exemplar::default() }],
+                ..HistogramDataPoint::default()
+            }])),
+        ]);
+        let mut bytes = broken.slab.to_vec();
+        for (at, byte) in changes {
+            let len = bytes.len();
+            bytes[at % len] = byte;
+        }
+        let mut n_items = 0;
+        let is_sound = subset::items(&bytes, |_| n_items += 1).is_ok();
+        broken.table.resize(n_items, Record::new(0, 0));
+        broken.slab = Slab::from_bytes(&bytes);
+        let sink = sink(Some(if is_two { Protocol::Two } else { Protocol::One }));
+        let mut encoder = sink.encoder(1);
+        encoder.push(&broken, 0..n_items);
+        let mut body = Body::default();
+        encoder.finish(LogRange::default(), &mut body).expect("finished");
+        if is_two && is_sound {
+            lines_of_two(&body);
+        }
+        let raw = snap::raw::Decoder::new().decompress_vec(&body.bytes).expect("a snappy block");
+        one::WriteRequest::decode(&raw[..]).expect("a request");
+    }
+}
+
+/// What bodies weigh, for those who choose their size.
+#[test]
+fn bytes_of_a_sample() {
+    for (protocol, most) in [(Protocol::Two, 60), (Protocol::One, 260)] {
+        let points = (0..10_000).map(|n| {
+            let (pod, path) = (format!("pod-{}", n % 50), format!("/v1/models/{}", n / 50));
+            let labels = [("http.method", "POST"), ("http.route", &path), ("k8s.pod.name", &pod)];
+            point(&labels, 1_700_000_000_000, f64::from(n) * 0.1)
+        });
+        let data = sum(points.collect(), true, 2);
+        let (body, _) =
+            body(&sink(Some(protocol)), &[batch(FRAUD, vec![metric("requests", "", data)])]);
+        let raw = snap::raw::Decoder::new().decompress_vec(&body.bytes).expect("a snappy block");
+        let (raw, packed) = (raw.len() / 10_000, body.bytes.len() / 10_000);
+        println!("{protocol:?}: {raw} bytes a sample, {packed} packed");
+        assert!(raw <= most && packed < raw, "{protocol:?}: {raw}, {packed}");
+    }
+}
+
 /// A MiB holds 10,000 samples, whatever they look like, and buffers serve again.
 #[test]
 fn many_samples() {

@@ -71,7 +71,7 @@ fn push_json(bytes: &[u8], value: Option<Field>, depth: usize, out: &mut Vec<u8>
         tags::ARRAY => {
             out.push(b'[');
             each(bytes, value, out, |item, out| {
-                push_json(bytes, member(bytes, item), depth + 1, out)
+                push_json(bytes, member(bytes, item), depth + 1, out);
             });
             out.push(b']');
         }
