@@ -14,9 +14,11 @@ mod tiers;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::Diagnostic;
+use crate::pipeline::condition::Field;
 use crate::units::ByteSize;
 
 use super::env::Env;
+use super::sample::Sample;
 use super::tree::{Document, Step, steps};
 use super::{Config, DATA_DIR, Overrides, raw};
 
@@ -45,6 +47,7 @@ impl Resolver<'_> {
         let sinks = self.sinks(raw.sinks, &data_dir, memory_limit);
         let mut tiers = self.tiers(raw.tiers, &raw.protect, &sinks);
         self.windows(&mut tiers, &raw.sample);
+        self.rare(&raw.sample);
         self.formats(&sinks, &tiers);
         let derive = self.derive(raw.derive, &tiers);
         let spool = self.spool(raw.spool, &tiers, (&sources, derive.is_some()), &data_dir);
@@ -113,6 +116,20 @@ impl Resolver<'_> {
             );
         }
         memory.limit
+    }
+
+    /// What is kept for being rare must be a field, and not everything.
+    fn rare(&mut self, sample: &Sample) {
+        let Some(rare) = &sample.rare else { return };
+        if matches!(Field::parse(&rare.field), None | Some(Field::Level | Field::Kind)) {
+            let message = format!("\"{}\" is no field that can be rare", rare.field);
+            let hint = "Write prediction_label, or a path as it stands in the event.";
+            self.at_value(&steps!["sample", "rare", "field"], message, hint);
+        }
+        if rare.below.get() > 0.1 {
+            let message = format!("what is {} of all is not rare", rare.below);
+            self.at_value(&steps!["sample", "rare", "below"], message, "Write 10% or less.");
+        }
     }
 
     /// A path that must not depend on where sidewake is started: what lies there must be found

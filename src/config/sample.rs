@@ -18,9 +18,31 @@ pub struct Sample {
     pub rate: Rates,
     /// Conditions under which an event is kept whatever its rate.
     pub keep: Vec<String>,
+    /// Values that are seldom, and whose events are kept whatever their rate.
+    pub rare: Option<Rare>,
     /// How long events of sampled tiers wait in the spool for the outcome of their request, so that
     /// all of its signals share one fate. Default: they do not wait.
     pub window: Option<HumanDuration>,
+}
+
+/// Which values of a field are rare.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Rare {
+    /// The field, as conditions call it. Default: prediction_label.
+    #[serde(default = "default_rare_field")]
+    pub field: String,
+    /// The share of a value below which it is rare. Default: 1%.
+    #[serde(default = "default_rare_below")]
+    pub below: Ratio,
+}
+
+fn default_rare_field() -> String {
+    "prediction_label".to_owned()
+}
+
+fn default_rare_below() -> Ratio {
+    Ratio::new(0.01).unwrap_or(Ratio::ONE)
 }
 
 /// What shares one fate.

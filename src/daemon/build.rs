@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::config::{self, Config};
 use crate::event::record::Kind;
 use crate::event::signal::Signal;
-use crate::pipeline::condition::Condition;
+use crate::pipeline::condition::{Condition, Field};
 use crate::pipeline::rules::{RawRule, Rules};
-use crate::pipeline::sample::{Sampler, Threshold};
+use crate::pipeline::sample::{Rare, Sampler, Threshold};
 use crate::pipeline::{Plan, TierPlan};
 use crate::protect::entity::Entity;
 use crate::protect::policy::{Action, Bucket, Features, Policy, PolicySpec};
@@ -68,6 +68,11 @@ fn sampler(config: &Config) -> Result<Sampler, DaemonError> {
             sampler.set_rate(kind, threshold.ok_or_else(|| refused(&["a rate of 0"]))?);
         }
     }
+    let rare = config.sample.rare.as_ref().and_then(|rare| {
+        let field = Field::parse(&rare.field)?;
+        Some(Rare { field, below: rare.below.get() })
+    });
+    sampler.set_rare(rare);
     let spans = config.sample.rate.spans.get();
     if spans < 1.0 {
         let threshold = Threshold::from_probability(spans);

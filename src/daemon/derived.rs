@@ -23,7 +23,7 @@ use crate::event::slab::Slab;
 use crate::pipeline::condition::{Condition, Field};
 use crate::pipeline::observe::registry::Registry;
 use crate::pipeline::observe::rule::{Kinds, Label, Rule, Shape, built_in};
-use crate::pipeline::observe::{Observation, export, grouped};
+use crate::pipeline::observe::{Observation, export, grouped, spans};
 use crate::sources::{Intake, new_source_key, now_ns};
 
 use super::collector::Collector;
@@ -53,7 +53,9 @@ impl Derived {
     pub(super) fn new(config: &Config) -> Option<Arc<Self>> {
         let derive = config.derive.as_ref()?;
         let tier = config.tiers.iter().position(|tier| tier.signal == Signal::Metrics)?;
-        let groups = grouped(rules(derive));
+        let mut groups = grouped(rules(derive));
+        let spans = Some(groups.len());
+        groups.push(spans::group());
         let idle_ns = i64::try_from(derive.expire.0.as_nanos()).unwrap_or(i64::MAX);
         let registry = Registry::new(groups.len(), derive.max_series.get() as usize, idle_ns);
         let file = config.spool.path.as_ref().map(|spool| spool.join("derived.json"));
@@ -68,7 +70,7 @@ impl Derived {
         {
             tracing::warn!(%error, "cannot write down what is counted");
         }
-        let observation = Observation { groups, registry: Arc::new(registry), tier };
+        let observation = Observation { groups, registry: Arc::new(registry), tier, spans };
         Some(Arc::new(Self {
             observation: Arc::new(observation),
             every: derive.every.0,

@@ -114,7 +114,11 @@ fn is_same_route(config: &Config, other: &Config, tier: usize, sink: &str) -> bo
     let (here, there) = (config.sink(sink), other.sink(sink));
     // The store writes the names of the rules that kept an event.
     let names_rules = matches!(here, Some(sinks::Sink::Files(_)));
-    has_it && here == there && (!names_rules || config.sample.keep == other.sample.keep)
+    has_it && here == there && (!names_rules || has_same_rules(config, other))
+}
+
+fn has_same_rules(one: &Config, other: &Config) -> bool {
+    one.sample.keep == other.sample.keep && one.sample.rare == other.sample.rare
 }
 
 #[cfg(test)]

@@ -331,5 +331,6 @@ fn sampling_rules(config: &Config) -> Vec<String> {
         words[usize::from(number)] = word.to_owned();
     }
     words.extend(config.sample.keep.iter().cloned());
+    words.extend(config.sample.rare.as_ref().map(|rare| format!("rare({})", rare.field)));
     words
 }

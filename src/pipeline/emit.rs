@@ -155,7 +155,7 @@ impl Pipeline {
             return true;
         }
         let fields = LineFields { line, values, meaning, plan: &self.plan, record };
-        let keep_rule = self.plan.sampler.keep_rule(&fields);
+        let keep_rule = self.plan.sampler.keep_rule_or_rare(&fields, &mut self.rarity);
         let id = |value| token(line, values, value).map(unquoted);
         self.is_log_kept(record, (id(meaning.trace_id), id(meaning.request_id)), keep_rule)
     }

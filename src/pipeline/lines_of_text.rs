@@ -80,7 +80,8 @@ impl Pipeline {
         if !self.plan.decides_about(read.kind) {
             return true;
         }
-        let keep_rule = self.plan.sampler.keep_rule(&TextFields { line, text: read });
+        let fields = TextFields { line, text: read };
+        let keep_rule = self.plan.sampler.keep_rule_or_rare(&fields, &mut self.rarity);
         let text = |range: &Option<Range<usize>>| line.get(range.clone()?);
         self.is_log_kept(record, (text(&read.trace_id), text(&read.request_id)), keep_rule)
     }

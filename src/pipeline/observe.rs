@@ -24,6 +24,7 @@ pub mod histogram;
 pub mod registry;
 pub mod rule;
 mod seen;
+pub mod spans;
 
 use super::condition::{Field, FieldSource, Found, number};
 use super::roles::Role;
@@ -59,6 +60,8 @@ pub struct Observation {
     pub registry: Arc<Registry>,
     /// The tier whose policy labels follow.
     pub tier: usize,
+    /// The group that spans are counted in ([`spans::group`]).
+    pub spans: Option<usize>,
 }
 
 /// Groups rules by their labels.
@@ -83,7 +86,8 @@ pub fn grouped(rules: Vec<Rule>) -> Vec<GroupPlan> {
 impl Observation {
     /// Every field that is read.
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
-        let rules = self.groups.iter().flat_map(|group| &group.rules);
+        let of_events = self.groups.iter().filter(|group| group.kinds != Kinds::NONE);
+        let rules = of_events.flat_map(|group| &group.rules);
         // What was predicted may be said by the prediction itself.
         rules.flat_map(Rule::fields).chain([&PREDICTION, &TRACE_ID, &REQUEST_ID])
     }
@@ -177,12 +181,14 @@ impl Observer {
         }
     }
 
-    /// Hands over what was counted of the stream `source_key`, which is counted up to `end`.
-    pub(super) fn hand_over(&mut self, now_ns: i64, (source_key, end): (u64, u64)) {
+    /// Hands over what was counted; how far a stream is counted now, if it can be read again.
+    pub(super) fn hand_over(&mut self, now_ns: i64, counted_to: Option<(u64, u64)>) {
         let registry = Arc::clone(&self.plan.registry);
         let mut state = registry.lock();
-        let counted = state.counted_to.entry(source_key).or_default();
-        *counted = end.max(*counted);
+        if let Some((source_key, end)) = counted_to {
+            let counted = state.counted_to.entry(source_key).or_default();
+            *counted = end.max(*counted);
+        }
         for (index, local) in self.groups.iter_mut().enumerate() {
             for slot in local.touched.drain(..) {
                 let Slot { labels, values, n_events, .. } = &mut local.slots[slot as usize];
@@ -207,12 +213,19 @@ impl Local {
     }
 
     fn count(&mut self, index: u32, group: &GroupPlan, event: &dyn FieldSource, ts_ns: i64) {
+        self.add(index, |values| {
+            let mut is_counted = false;
+            for (rule, value) in group.rules.iter().zip(values) {
+                is_counted |= count(rule, value, event, ts_ns);
+            }
+            is_counted
+        });
+    }
+
+    /// Counts an event of the set of labels `index`, where `count` says that it is one.
+    fn add(&mut self, index: u32, count: impl FnOnce(&mut [Value]) -> bool) {
         let Some(slot) = self.slots.get_mut(index as usize) else { return };
-        let mut is_counted = false;
-        for (rule, value) in group.rules.iter().zip(&mut slot.values) {
-            is_counted |= count(rule, value, event, ts_ns);
-        }
-        if is_counted {
+        if count(&mut slot.values) {
             if slot.n_events == 0 {
                 self.touched.push(index);
             }
@@ -343,7 +356,7 @@ mod tests {
     fn observer() -> Observer {
         let groups = grouped(rule::built_in());
         let registry = Arc::new(Registry::new(groups.len(), 100, i64::MAX));
-        Observer::new(Arc::new(Observation { groups, registry, tier: 0 }))
+        Observer::new(Arc::new(Observation { groups, registry, tier: 0, spans: None }))
     }
 
     fn observe(observer: &mut Observer, event: &Event) {
@@ -366,7 +379,7 @@ mod tests {
             observe(&mut observer, &prediction(model, label, ms));
         }
         observe(&mut observer, &Event(Kind::Application, Vec::new()));
-        observer.hand_over(7, (1, 400));
+        observer.hand_over(7, Some((1, 400)));
         let state = observer.plan.registry.lock();
         assert_eq!(state.counted_to[&1], 400);
         let sum = |group: usize, labels: &[&str]| {

@@ -70,7 +70,8 @@ impl Plan {
         assert!(all_there, "BUG: a kind is routed to a tier that does not exist");
         let keep = sampler.keep_rules().iter().flat_map(|condition| condition.fields());
         let mut fields: Vec<Field> = Vec::new();
-        for field in keep.chain(rules.fields()) {
+        let rare = sampler.rare().map(|rare| &rare.field);
+        for field in keep.chain(rare).chain(rules.fields()) {
             if !fields.contains(field) {
                 fields.push(field.clone());
             }

@@ -29,6 +29,7 @@ use super::observe::Observer;
 use super::origins;
 use super::plan::Plan;
 use super::requests::Memo;
+use super::sample::Rarity;
 
 /// The pure middle for one stream. Keeps what it learned from line to line.
 #[derive(Debug)]
@@ -49,6 +50,8 @@ pub struct Pipeline {
     pub(super) requests: Memo,
     /// Per tier the stream position below which its log already holds everything.
     pub(super) held_to: Vec<u64>,
+    /// How often values came that may be rare.
+    pub(super) rarity: Rarity,
     /// Counts what passes, where anything is measured.
     pub(super) observer: Option<Box<Observer>>,
     /// The stream position below which all was counted already.
@@ -111,6 +114,7 @@ impl Pipeline {
             origins: Vec::new(),
             requests: Memo::default(),
             held_to,
+            rarity: Rarity::default(),
             observer,
             observed_to: 0,
             is_forgetful: false,
@@ -157,7 +161,7 @@ impl Pipeline {
             }
         }
         self.tell_fates(observed_ns);
-        self.tell_observed(observed_ns, source_end);
+        self.tell_observed(observed_ns, Some(source_end));
         if out.origin().is_received {
             return self.seal_received(out, position_tier);
         }

@@ -12,6 +12,7 @@
 
 mod attributes;
 mod memo;
+mod observing;
 mod sampling;
 mod search;
 
@@ -91,6 +92,7 @@ impl Pipeline {
         });
         self.requests = memo;
         self.tell_fates(observed_ns);
+        self.tell_observed(observed_ns, None);
         processed
     }
 

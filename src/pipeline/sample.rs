@@ -3,7 +3,8 @@
 //!
 //! Owns the decision ([`Sampler::decide`]), where its randomness comes from ([`Randomness`]) and
 //! OpenTelemetry's encodings ([`Threshold`]). Deliberately holds no state and no clock: the same
-//! event gets the same decision in every replica and for every signal of its request.
+//! event gets the same decision in every replica and for every signal of its request. But for what
+//! is rare, which each pipeline counts for itself.
 //!
 //! # Why
 //! Thresholds depend on an event's attributes only, never on its randomness, so the inclusion
@@ -12,11 +13,14 @@
 //! raised, for what was dropped there is gone (OTel probability sampling, "Downstream samplers").
 
 mod randomness;
+mod rarity;
 mod threshold;
 
 use super::condition::{Condition, FieldSource};
 use crate::event::record::Kind;
 pub use randomness::Randomness;
+pub use rarity::Rare;
+pub(super) use rarity::Rarity;
 pub use threshold::Threshold;
 
 /// Which rule a kept record's threshold comes from; the top byte of `Record::threshold`.
@@ -63,6 +67,7 @@ pub struct Sampler {
     rates: [Option<Threshold>; Kind::ALL.len()],
     span_rate: Option<Threshold>,
     keep: Vec<Condition>,
+    rare: Option<Rare>,
 }
 
 impl Sampler {
@@ -76,6 +81,17 @@ impl Sampler {
     /// should be.
     pub fn set_rate(&mut self, kind: Kind, threshold: Threshold) {
         self.rates[kind as usize] = Some(threshold);
+    }
+
+    /// Keeps what is rare, as by one more rule behind the others.
+    pub fn set_rare(&mut self, rare: Option<Rare>) {
+        self.rare = rare;
+    }
+
+    /// What is kept for being rare.
+    #[must_use]
+    pub fn rare(&self) -> Option<&Rare> {
+        self.rare.as_ref()
     }
 
     /// Sets the rate of spans.
@@ -112,6 +128,17 @@ impl Sampler {
     pub fn keep_rule(&self, event: &dyn FieldSource) -> Option<u8> {
         let at = self.keep.iter().position(|condition| condition.eval(event))?;
         Some(u8::try_from(at).unwrap_or(u8::MAX))
+    }
+
+    /// The same, or the rule of what is rare, by what `rarity` counted: it counts the event.
+    pub(super) fn keep_rule_or_rare(
+        &self,
+        event: &dyn FieldSource,
+        rarity: &mut Rarity,
+    ) -> Option<u8> {
+        let is_rare = self.rare.as_ref().is_some_and(|rare| rarity.is_rare(rare, event));
+        let behind = u8::try_from(self.keep.len()).unwrap_or(u8::MAX);
+        self.keep_rule(event).or(is_rare.then_some(behind))
     }
 
     /// Decides about an event of `kind`.

@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 use prost::Message as _;
 
 use super::files::{Random, text};
-use super::otlp::Receiver;
+use super::otlp::{Receiver, free_port, ready, request, span};
+use super::otlp_client::{OtlpClient, Outcome, Protocol};
 use super::otlp_proto::common::KeyValue;
 use super::otlp_proto::common::any_value::Value;
 use super::otlp_proto::metrics::{metric, number_data_point};
 use super::otlp_proto::metrics_service::ExportMetricsServiceRequest;
+use super::otlp_proto::trace::Status;
 use super::rig::{Place, until};
 
 /// A series: its metric's name, and its labels.
@@ -137,6 +139,62 @@ fn every_event_counts() {
     }
     let raw = receiver.fake.raw().concat();
     assert!(!String::from_utf8_lossy(&raw).contains("jane"), "an address left");
+}
+
+/// Spans are counted by what they are, also those that sampling takes out.
+#[test]
+fn every_span_counts() {
+    let receiver = Receiver::start();
+    receiver.fake.keep();
+    let port = free_port();
+    let sources =
+        format!("sources: {{ otlp: {{ type: otlp, grpc: \"127.0.0.1:{port}\", http: off }} }}");
+    let more = "sample: { rate: { spans: 1% } }\n";
+    let config = config(&receiver, more)
+        .replace("sources: { logs: { type: file, include: [\"@/model.log\"] } }", &sources)
+        .replace("sinks: [otlp] },", "sinks: [otlp] }, traces: { sinks: [store] },");
+    let mut place = Place::with(&config);
+    let mut daemon = place.daemon(&[]);
+    let client = OtlpClient::new(&format!("http://127.0.0.1:{port}"), Protocol::Grpc);
+    ready(&receiver, &client);
+    for round in 0..5 {
+        let mut spans: Vec<_> = (0..100).map(|n| span(round * 100 + n, "nobody")).collect();
+        for (n, span) in spans.iter_mut().enumerate() {
+            span.name = ["predict", "mail to ann@example.com"][n % 2].to_owned();
+            span.kind = 2;
+            span.status =
+                Some(Status { code: if n % 10 == 0 { 2 } else { 0 }, ..Status::default() });
+            span.end_time_unix_nano = span.start_time_unix_nano + 250_000_000;
+        }
+        let stored = Outcome::Stored { n_rejected: 0 };
+        assert_eq!(receiver.send(&client, &request(spans)), stored);
+    }
+    let calls = |name: &str, span: &str, status: &str| {
+        let status = format!("STATUS_CODE_{status}");
+        let labels = [
+            ("service", "fraud"),
+            ("span_kind", "SPAN_KIND_SERVER"),
+            ("span_name", span),
+            ("status_code", &status),
+        ];
+        series(name, &labels)
+    };
+    let ok = calls("traces_spanmetrics_calls_total", "predict", "UNSET");
+    until("all is told", || {
+        told(&receiver).get(&ok).and_then(|values| values.last()) == Some(&200.0)
+    });
+    daemon.stop();
+    let told = told(&receiver);
+    let last = |series: &Series| told.get(series).and_then(|values| values.last()).copied();
+    let mail = "mail to [email]";
+    for (series, value) in [
+        (calls("traces_spanmetrics_calls_total", "predict", "ERROR"), 50.0),
+        (calls("traces_spanmetrics_calls_total", mail, "UNSET"), 250.0),
+        (calls("traces_spanmetrics_latency", "predict", "UNSET"), 200.0),
+    ] {
+        assert_eq!(last(&series), Some(value), "{series:?} of {:#?}", told.keys());
+    }
+    assert!(!String::from_utf8_lossy(&receiver.fake.raw().concat()).contains("ann@"));
 }
 
 /// Killed again and again: no sum ever goes back, and in the end each line was counted once.

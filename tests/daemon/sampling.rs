@@ -91,3 +91,34 @@ fn two_daemons_keep_the_same_requests() {
     assert!(!one.is_empty() && one.len() < 400);
     assert_eq!(one, other);
 }
+
+/// A label that comes once in five hundred predictions is kept, without a rule that names it.
+#[test]
+fn rare_labels_are_kept() {
+    const PREDICTIONS: &str = "prediction_logs";
+    let loki = Loki::start();
+    let sample = "sample:\n  rate: { prediction: 5% }\n  rare: { below: 1% }\n";
+    let mut place = Place::with(&(config(&loki) + sample));
+    let label = |n: usize| if n % 500 == 250 { "fraud" } else { "fine" };
+    let line = |n: usize| {
+        let label = label(n);
+        format!(
+            "{{\"event\":\"prediction\",\"request_id\":\"r-{n}\",\"model\":\"m\",\"label\":\"{label}\"}}\n"
+        )
+    };
+    place.append("model.log", &(0..10_000).map(line).collect::<String>());
+    let mut daemon = place.daemon(&[]);
+    let metrics = daemon.metrics_when("all is settled", |metrics| {
+        metrics.route("events_total", PREDICTIONS, "loki") == 10_000
+            && metrics.route("spooled_events", PREDICTIONS, "loki") == 0
+    });
+    metrics.assert_balanced();
+    daemon.stop();
+    let stored = loki.fake.stored();
+    let (rare, common): (Vec<_>, Vec<_>) =
+        stored.iter().partition(|entry| entry.line.contains("fraud"));
+    assert_eq!(rare.len(), 20);
+    assert!(rare.iter().all(|entry| !entry.metadata.contains_key("sampling_probability")));
+    // A hundred until anybody can tell, and one in twenty (six sigma).
+    assert!((100 + 350..100 + 650).contains(&common.len()), "{}", common.len());
+}

@@ -26,6 +26,9 @@ pub trait Visit {
     /// It ends.
     fn end_item(&mut self) {}
 
+    /// A resource begins, with all that is its.
+    fn begin_resource(&mut self) {}
+
     /// A number of `message`.
     fn number(&mut self, _message: Message, _field: Field) {}
 
@@ -277,6 +280,10 @@ impl<V: Visit> Walk<'_, V> {
             return self.element(field, depth);
         }
         if !message.is_item() {
+            use Message::{ResourceLogs, ResourceMetrics, ResourceSpans};
+            if matches!(message, ResourceSpans | ResourceMetrics | ResourceLogs) {
+                self.visit.begin_resource();
+            }
             return self.message(message, field.start, field.end, depth);
         }
         self.visit.begin_item(field);

@@ -25,6 +25,9 @@ impl Kinds {
     /// Every kind.
     pub const ALL: Self = Self((1 << Kind::ALL.len()) - 1);
 
+    /// None of them: what is about spans.
+    pub const NONE: Self = Self(0);
+
     /// One kind.
     #[must_use]
     pub const fn one(kind: Kind) -> Self {

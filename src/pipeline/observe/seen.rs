@@ -50,10 +50,11 @@ impl Pipeline {
         self.observer = Some(observer);
     }
 
-    /// Hands over what was observed of a batch that ends at `source_end`.
-    pub(in crate::pipeline) fn tell_observed(&mut self, now_ns: i64, source_end: u64) {
+    /// Hands over what was observed of a batch, which ends at `source_end` of a stream that can be
+    /// read again.
+    pub(in crate::pipeline) fn tell_observed(&mut self, now_ns: i64, source_end: Option<u64>) {
         if let Some(observer) = &mut self.observer {
-            observer.hand_over(now_ns, (self.source.0, source_end));
+            observer.hand_over(now_ns, source_end.map(|end| (self.source.0, end)));
         }
     }
 
@@ -64,7 +65,7 @@ impl Pipeline {
     }
 
     #[cold]
-    fn learn_labels(&mut self, observer: &mut Observer) {
+    pub(in crate::pipeline) fn learn_labels(&mut self, observer: &mut Observer) {
         let Some((group, key)) = observer.unknown() else { return };
         let plan = std::sync::Arc::clone(&observer.plan);
         let names = plan.groups.get(group).map(|group| &*group.labels).unwrap_or_default();

@@ -34,6 +34,10 @@ pub(super) struct Search<'a> {
     is_indexing: bool,
     /// Spans are sampled or wait for an outcome.
     pub(super) is_deciding: bool,
+    /// Spans are counted.
+    is_observing: bool,
+    /// Whose they are: the name of the service.
+    pub(super) service: Option<Field>,
     pub(super) item: Option<Item>,
     found: Found,
     /// The path of the list that is walked, and where its parts end.
@@ -87,6 +91,8 @@ impl<'a> Search<'a> {
         bytes: &'a [u8],
     ) -> Self {
         Self {
+            is_observing: signal == Signal::Traces && pipeline.observer.is_some(),
+            service: None,
             is_deciding: pipeline.plan.sampler.samples_spans() || pipeline.plan.windows.is_some(),
             pipeline,
             memo,
@@ -106,7 +112,7 @@ impl<'a> Search<'a> {
 
     /// Only makes the table.
     pub(super) fn indexing(mut self) -> Self {
-        self.is_indexing = true;
+        (self.is_indexing, self.is_observing) = (true, false);
         self
     }
 
@@ -221,7 +227,14 @@ impl Visit for Search<'_> {
         });
     }
 
+    fn begin_resource(&mut self) {
+        self.service = None;
+    }
+
     fn end_item(&mut self) {
+        if self.is_observing && self.item.as_ref().is_some_and(Item::is_whole) {
+            self.observe_span();
+        }
         let Some(item) = &self.item else { return };
         let is_indexed = self.signal != Signal::Traces || self.is_indexing;
         let record = match is_indexed || item.is_whole() && !self.is_deciding {
@@ -307,6 +320,9 @@ impl Visit for Search<'_> {
         if self.is_indexing {
             self.index_attribute(attribute);
             return false;
+        }
+        if self.is_observing {
+            self.note_service(&attribute);
         }
         if attribute.is_odd || !self.path.is_empty() {
             return self.protect_attribute(attribute);
