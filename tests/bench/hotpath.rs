@@ -28,9 +28,14 @@ mod scrape;
 mod spent;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use daemon::{Outcome, Setup};
 use plan::Protection;
+use sidewake::pipeline::Plan;
+use sidewake::pipeline::observe::registry::Registry;
+use sidewake::pipeline::observe::rule::built_in;
+use sidewake::pipeline::observe::{Observation, grouped};
 
 /// One line of the table.
 struct Case {
@@ -187,7 +192,18 @@ fn middle_alone(only: Option<&str>) {
             let length = data.len() as u64 / lines;
             println!("{name:8} {label:20} {ns:6.0} ns a line of {length} bytes");
         }
+        // Of every line, what the daemon derives metrics from.
+        let observing = observing(plan::plan(Protection::Detectors, 1.0));
+        let (ns, _) = middle::run(&data, &observing, 3);
+        println!("{name:8} {:20} {ns:6.0} ns", "detectors, observed");
     }
+}
+
+/// The same plan, measuring what is measured of every service.
+fn observing(plan: Arc<Plan>) -> Arc<Plan> {
+    let groups = grouped(built_in());
+    let registry = Arc::new(Registry::new(groups.len(), 1000, i64::MAX));
+    plan.with_observation(Some(Arc::new(Observation { groups, registry, tier: 0, spans: None })))
 }
 
 /// The folder of this binary's temporary files, for the child.

@@ -38,8 +38,7 @@ pub trait Visit {
     /// A text of `message` that is no attribute's.
     fn text(&mut self, _message: Message, _field: Field) {}
 
-    /// Bytes of which the schema says nothing: an unknown field, or a known one of another wire
-    /// type.
+    /// Bytes of which the schema says nothing: an unknown field.
     fn opaque(&mut self, _field: Field) {}
 
     /// An attribute, or a member of one. Whether to look into its value, if that is a list or an
@@ -183,6 +182,49 @@ const ROLES: [[u8; NUMBERS]; N_MESSAGES] = {
     roles
 };
 
+/// A field's wire type, and one: what decoders take its number for. 0 where there is none, or
+/// where any will do.
+const WIRE_TYPES: [[u8; NUMBERS]; N_MESSAGES] = {
+    let mut types = [[0; NUMBERS]; N_MESSAGES];
+    let mut m = 0;
+    while m < N_MESSAGES {
+        let fields = MESSAGES[m].fields();
+        let mut f = 0;
+        while f < fields.len() {
+            let wire = match fields[f].kind {
+                Kind::Text | Kind::Bytes | Kind::TraceId | Kind::SpanId | Kind::Message(_) => {
+                    kind::BYTES
+                }
+                Kind::Fixed64 | Kind::Sfixed64 | Kind::Double => kind::FIXED64,
+                Kind::Fixed32 => kind::FIXED32,
+                _ => kind::VARINT,
+            };
+            // Repeated numbers are packed, or not.
+            let is_any = fields[f].is_repeated && wire != kind::BYTES;
+            types[m][fields[f].number as usize] = if is_any { 0 } else { wire as u8 + 1 };
+            f += 1;
+        }
+        m += 1;
+    }
+    types
+};
+
+/// That a known field of `message` has the wire type that it must have.
+///
+/// # Why
+/// Every decoder refuses the whole request otherwise, and with it those of other clients that go
+/// with it in one body.
+#[inline]
+fn check_type(message: Message, field: Field) -> Result<(), Malformed> {
+    let types = &WIRE_TYPES[message as usize];
+    match types.get(field.number() as usize) {
+        Some(&wanted) if wanted != 0 && u32::from(wanted) != field.kind() + 1 => {
+            Err(Malformed { at: field.at, what: "a known field of another wire type" })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Walks a request of `signal`.
 ///
 /// # Errors
@@ -227,6 +269,7 @@ impl<V: Visit> Walk<'_, V> {
 
     /// A field of `message`, by what the schema says of it.
     fn field(&mut self, message: Message, field: Field, depth: usize) -> Result<(), Malformed> {
+        check_type(message, field)?;
         if field.kind() != kind::BYTES {
             self.visit.number(message, field);
             return Ok(());
@@ -255,7 +298,11 @@ impl<V: Visit> Walk<'_, V> {
         const SPAN_ID: u32 = tag(2, kind::BYTES);
         const PARENT_ID: u32 = tag(4, kind::BYTES);
         const NAME: u32 = tag(5, kind::BYTES);
+        const KIND: u32 = tag(6, kind::VARINT);
+        const START: u32 = tag(7, kind::FIXED64);
+        const END: u32 = tag(8, kind::FIXED64);
         const ATTRIBUTE: u32 = tag(9, kind::BYTES);
+        const FLAGS: u32 = tag(16, kind::FIXED32);
         const {
             let roles = &ROLES[SPAN as usize];
             assert!(roles[1] == role::ID && roles[2] == role::ID && roles[4] == role::ID);
@@ -267,7 +314,7 @@ impl<V: Visit> Walk<'_, V> {
                 ATTRIBUTE => self.attribute_here(SPAN, field, depth + 1)?,
                 TRACE_ID | SPAN_ID | PARENT_ID => self.visit.id(SPAN, field),
                 NAME => self.visit.text(SPAN, field),
-                _ if field.kind() != kind::BYTES => self.visit.number(SPAN, field),
+                START | END | KIND | FLAGS => self.visit.number(SPAN, field),
                 _ => self.field(SPAN, field, depth)?,
             }
         }
@@ -363,8 +410,12 @@ impl<V: Visit> Walk<'_, V> {
                     attribute.is_odd |= is_odd;
                     attribute.value = value;
                 }
-                _ if part.kind() == kind::BYTES => self.visit.opaque(part),
-                _ => {}
+                _ => {
+                    check_type(Message::KeyValue, part)?;
+                    if part.kind() == kind::BYTES {
+                        self.visit.opaque(part);
+                    }
+                }
             }
         }
         if self.visit.attribute(attribute) {
@@ -381,8 +432,12 @@ impl<V: Visit> Walk<'_, V> {
         while let Some(part) = reader.read()? {
             match part.tag {
                 tag if is_member(tag) => is_odd |= value.member.replace(part).is_some(),
-                _ if part.kind() == kind::BYTES => self.visit.opaque(part),
-                _ => {}
+                _ => {
+                    check_type(Message::AnyValue, part)?;
+                    if part.kind() == kind::BYTES {
+                        self.visit.opaque(part);
+                    }
+                }
             }
         }
         Ok((value, is_odd))
@@ -415,8 +470,12 @@ impl<V: Visit> Walk<'_, V> {
             match (member.tag, item.tag) {
                 (tags::ARRAY, ITEMS) => self.element(item, depth + 2)?,
                 (_, ITEMS) => self.attribute(Message::KeyValueList, item, depth + 2)?,
-                _ if item.kind() == kind::BYTES => self.visit.opaque(item),
-                _ => {}
+                _ => {
+                    check_type(Message::ArrayValue, item)?;
+                    if item.kind() == kind::BYTES {
+                        self.visit.opaque(item);
+                    }
+                }
             }
         }
         Ok(())
