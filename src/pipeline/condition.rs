@@ -83,6 +83,12 @@ pub trait FieldSource {
     /// The value of `field`, which is the condition's field number `index`; `None` if the event
     /// has no such member. Never asked for [`Field::Level`] and [`Field::Kind`].
     fn value(&self, index: usize, field: &Field) -> Option<Found<'_>>;
+
+    /// The same of `field`, which is the plan's field `number`: events that know their fields by
+    /// number need not look for it.
+    fn value_at(&self, _number: usize, field: &Field) -> Option<Found<'_>> {
+        self.value(0, field)
+    }
 }
 
 impl Condition {

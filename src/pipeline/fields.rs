@@ -46,6 +46,10 @@ impl FieldSource for LineFields<'_> {
 
     fn value(&self, _: usize, field: &Field) -> Option<Found<'_>> {
         let number = self.plan.fields().iter().position(|known| known == field)?;
+        self.value_at(number, field)
+    }
+
+    fn value_at(&self, number: usize, _: &Field) -> Option<Found<'_>> {
         let places = self.meaning.fields.get(number)?;
         let tokens = places.iter().filter_map(|place| {
             let token = match &place.from {

@@ -77,7 +77,9 @@ fn starts_word(before: &[u8], tail: &[u8]) -> bool {
 #[must_use]
 pub fn millis(raw: &[u8], key: &[u8]) -> Option<f64> {
     let text = token::text(raw).trim_ascii();
-    let (number, own_unit) = split_unit(text);
+    // Most are plain numbers.
+    let is_bare = text.last().is_some_and(u8::is_ascii_digit);
+    let (number, own_unit) = if is_bare { (text, None) } else { split_unit(text) };
     let unit = own_unit.unwrap_or_else(|| Unit::of_key(key));
     let value = token::number(number)? * unit.millis()?;
     (value >= 0.0).then_some(value)

@@ -97,10 +97,47 @@ const PREDICTION: Field = Field::Role(Role::Prediction);
 const TRACE_ID: Field = Field::Role(Role::TraceId);
 const REQUEST_ID: Field = Field::Role(Role::RequestId);
 
+/// A field and its number among the plan's: where events know it without looking for it.
+#[derive(Clone, Debug)]
+struct Place {
+    number: usize,
+    field: Field,
+}
+
+impl Place {
+    fn of(field: &Field, fields: &[Field]) -> Self {
+        // Level and kind have no number, and are asked for by themselves.
+        let number = fields.iter().position(|known| known == field).unwrap_or(usize::MAX);
+        Self { number, field: field.clone() }
+    }
+
+    #[inline]
+    fn found<'a>(&self, event: &'a dyn FieldSource) -> Option<Found<'a>> {
+        event.value_at(self.number, &self.field)
+    }
+}
+
+/// Where a group's labels and the values of its rules are.
+#[derive(Debug)]
+struct Places {
+    labels: Vec<Place>,
+    values: Vec<Option<Place>>,
+}
+
+/// Where the rest is.
+#[derive(Debug)]
+struct Others {
+    prediction: Place,
+    trace_id: Place,
+    request_id: Place,
+}
+
 /// What one pipeline observed since it last said so.
 #[derive(Debug)]
 pub(super) struct Observer {
     pub(super) plan: Arc<Observation>,
+    places: Vec<Places>,
+    others: Others,
     groups: Vec<Local>,
     /// The key in work.
     key: Vec<u8>,
@@ -128,10 +165,23 @@ struct Slot {
 }
 
 impl Observer {
-    pub(super) fn new(plan: Arc<Observation>) -> Self {
+    /// `fields` are the plan's.
+    pub(super) fn new(plan: Arc<Observation>, fields: &[Field]) -> Self {
         let mut groups = Vec::new();
         groups.resize_with(plan.groups.len(), Local::default);
-        Self { plan, groups, key: Vec::new(), found: Vec::new(), unknown: None }
+        let place = |field: &Field| Place::of(field, fields);
+        let places = plan.groups.iter().map(|group| Places {
+            labels: group.labels.iter().map(|label| place(&label.from)).collect(),
+            values: group.rules.iter().map(|rule| rule.value.as_ref().map(place)).collect(),
+        });
+        let places = places.collect();
+        let others = Others {
+            prediction: place(&PREDICTION),
+            trace_id: place(&TRACE_ID),
+            request_id: place(&REQUEST_ID),
+        };
+        let (key, found) = (Vec::new(), Vec::new());
+        Self { plan, places, others, groups, key, found, unknown: None }
     }
 
     /// Counts `event`, seen at `ts_ns`. `false` when one of its sets of labels is new: then
@@ -146,8 +196,8 @@ impl Observer {
                 continue;
             }
             self.key.clear();
-            for label in &group.labels {
-                push_label(event, &label.from, &mut self.key);
+            for label in &self.places[index].labels {
+                push_label(event, label, &self.others.prediction, &mut self.key);
                 self.key.push(SEPARATOR);
             }
             let Some(slot) = local.find(&self.key) else {
@@ -156,9 +206,10 @@ impl Observer {
             };
             self.found.push(Some(slot));
         }
-        for ((group, local), slot) in plan.groups.iter().zip(&mut self.groups).zip(&self.found) {
-            if let Some(slot) = *slot {
-                local.count(slot, group, event, ts_ns);
+        for (index, (group, local)) in plan.groups.iter().zip(&mut self.groups).enumerate() {
+            if let Some(slot) = self.found[index] {
+                let places = (&*self.places[index].values, &self.others);
+                local.count(slot, (group, places), event, ts_ns);
             }
         }
         true
@@ -212,11 +263,17 @@ impl Local {
         Some(self.last)
     }
 
-    fn count(&mut self, index: u32, group: &GroupPlan, event: &dyn FieldSource, ts_ns: i64) {
+    fn count(
+        &mut self,
+        index: u32,
+        (group, (places, others)): (&GroupPlan, (&[Option<Place>], &Others)),
+        event: &dyn FieldSource,
+        ts_ns: i64,
+    ) {
         self.add(index, |values| {
             let mut is_counted = false;
-            for (rule, value) in group.rules.iter().zip(values) {
-                is_counted |= count(rule, value, event, ts_ns);
+            for ((rule, place), value) in group.rules.iter().zip(places).zip(values) {
+                is_counted |= count((rule, place.as_ref(), others), value, event, ts_ns);
             }
             is_counted
         });
@@ -235,14 +292,19 @@ impl Local {
 }
 
 /// Counts `event` by `rule`; whether it is one of the rule's.
-fn count(rule: &Rule, value: &mut Value, event: &dyn FieldSource, ts_ns: i64) -> bool {
+fn count(
+    (rule, place, others): (&Rule, Option<&Place>, &Others),
+    value: &mut Value,
+    event: &dyn FieldSource,
+    ts_ns: i64,
+) -> bool {
     if !rule.kinds.have(event.kind()) || rule.when.as_ref().is_some_and(|when| !when.eval(event)) {
         return false;
     }
-    let observed = match &rule.value {
+    let observed = match place {
         None => 1.0,
-        Some(field) => {
-            let found = event.value(0, field).and_then(|found| number(field, found));
+        Some(place) => {
+            let found = place.found(event).and_then(|found| number(&place.field, found));
             let Some(observed) = found else { return false };
             observed * rule.factor
         }
@@ -254,7 +316,7 @@ fn count(rule: &Rule, value: &mut Value, event: &dyn FieldSource, ts_ns: i64) ->
         Value::Histogram(all, exemplars) => {
             if all.observe(observed) && exemplars.first().is_none_or(|one| observed > one.value) {
                 exemplars.clear();
-                exemplars.extend(exemplar(event, observed, ts_ns));
+                exemplars.extend(exemplar(event, others, observed, ts_ns));
             }
         }
     }
@@ -262,29 +324,29 @@ fn count(rule: &Rule, value: &mut Value, event: &dyn FieldSource, ts_ns: i64) ->
 }
 
 /// The value with whose it is, if that is said.
-fn exemplar(event: &dyn FieldSource, value: f64, ts_ns: i64) -> Option<Exemplar> {
-    let of = |field| event.value(0, field).map(|found: Found<'_>| token::text(found.token));
-    let trace_id = of(&TRACE_ID).and_then(ids::trace_value).map(u128::to_be_bytes);
-    let request_id = of(&REQUEST_ID).and_then(|id| std::str::from_utf8(id).ok());
+fn exemplar(event: &dyn FieldSource, others: &Others, value: f64, ts_ns: i64) -> Option<Exemplar> {
+    let of = |place: &Place| place.found(event).map(|found| token::text(found.token));
+    let trace_id = of(&others.trace_id).and_then(ids::trace_value).map(u128::to_be_bytes);
+    let request_id = of(&others.request_id).and_then(|id| std::str::from_utf8(id).ok());
     let request_id = request_id.filter(|id| id.len() <= LABEL_BYTES_MAX).unwrap_or_default();
     let is_known = trace_id.is_some() || !request_id.is_empty();
     is_known.then(|| Exemplar { value, ts_ns, trace_id, request_id: request_id.into() })
 }
 
 /// Appends a label's value as it stands in the line.
-fn push_label(event: &dyn FieldSource, from: &Field, out: &mut Vec<u8>) {
-    match from {
+fn push_label(event: &dyn FieldSource, from: &Place, prediction: &Place, out: &mut Vec<u8>) {
+    match &from.field {
         Field::Kind => out.extend_from_slice(Kind::as_str(event.kind()).as_bytes()),
         Field::Level => out.extend_from_slice(Level::as_str(event.level()).as_bytes()),
         Field::Role(Role::Label) => {
-            let label = event.value(0, from).filter(|found| !token::is_null(found.token));
-            let class = || event.value(0, &PREDICTION).filter(is_class);
+            let label = from.found(event).filter(|found| !token::is_null(found.token));
+            let class = || prediction.found(event).filter(is_class);
             if let Some(found) = label.or_else(class) {
                 push_token(found.token, out);
             }
         }
         Field::Role(_) | Field::Path(_) => {
-            if let Some(found) = event.value(0, from) {
+            if let Some(found) = from.found(event) {
                 push_token(found.token, out);
             }
         }
@@ -356,7 +418,7 @@ mod tests {
     fn observer() -> Observer {
         let groups = grouped(rule::built_in());
         let registry = Arc::new(Registry::new(groups.len(), 100, i64::MAX));
-        Observer::new(Arc::new(Observation { groups, registry, tier: 0, spans: None }))
+        Observer::new(Arc::new(Observation { groups, registry, tier: 0, spans: None }), &[])
     }
 
     fn observe(observer: &mut Observer, event: &Event) {

@@ -102,7 +102,8 @@ impl Pipeline {
     #[must_use]
     pub fn new(plan: Arc<Plan>) -> Self {
         let held_to = vec![0; plan.tiers.len()];
-        let observer = plan.observation.clone().map(|plan| Box::new(Observer::new(plan)));
+        let observation = plan.observation.clone();
+        let observer = observation.map(|all| Box::new(Observer::new(all, plan.fields())));
         Self {
             plan,
             lessons: Lessons::default(),

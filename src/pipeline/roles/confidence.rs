@@ -18,7 +18,8 @@ pub fn read(raw: &[u8], key: &[u8]) -> Option<f64> {
 }
 
 fn is_log(key: &[u8]) -> bool {
-    key.len() >= 7 && key.windows(7).any(|part| part.eq_ignore_ascii_case(b"logprob"))
+    let has_g = || key.iter().any(|byte| matches!(byte, b'g' | b'G'));
+    key.len() >= 7 && has_g() && key.windows(7).any(|part| part.eq_ignore_ascii_case(b"logprob"))
 }
 
 /// The largest number that stands as a value in a container. Strings in it are skipped, so a
