@@ -40,9 +40,10 @@
 //! # The path of a span
 //!
 //! The same, with an OTLP request ([`event::otlp`]) in the place of a chunk of lines: it stays the
-//! protobuf that was received, from `sources/otlp` (or `sources/jaeger`, which makes it of Thrift)
-//! through `pipeline/requests`, which finds every text in it and edits what must not leave, to the
-//! sink. OTLP's log records become lines on arrival, and go the way of those.
+//! protobuf that was received, from `sources/otlp` (or `sources/jaeger`, which makes it of Thrift,
+//! or `sources/prometheus`, of what it scrapes) through `pipeline/requests`, which finds every text
+//! in it and edits what must not leave, to the sink. OTLP's log records become lines on arrival,
+//! and go the way of those.
 //!
 //! Where a tier has a window, sampling does not decide on the way in: events are spooled
 //! undecided, [`deliver::window`] waits until the outcome of their requests is known
@@ -59,7 +60,7 @@
 //! 3  sources, sinks                               the edges; neither knows the other
 //! 2  pipeline, spool                              the middle and the log; nor do these
 //! 1  protect                                      the only way to what may leave
-//! 0  event, diagnostic, units, secret, telemetry  the ground
+//! 0  event, diagnostic, units, secret, telemetry, trust  the ground
 //! ```
 //!
 //! | module | owns |
@@ -69,6 +70,7 @@
 //! | [`units`] | sizes, durations and rates as people write them |
 //! | [`secret`] | a value that is never printed |
 //! | [`telemetry`] | our own counters |
+//! | [`trust`] | whom our clients believe, by TLS |
 //! | [`protect`] | detectors, field policies, pseudonyms, and the seal that the spool demands |
 //! | [`pipeline`] | the pure middle: understand, sample, protect, route |
 //! | [`spool`] | the durable log of each tier and the cursors on it |
@@ -118,4 +120,5 @@ pub mod spool;
 pub mod store;
 pub mod telemetry;
 pub mod tiers;
+pub mod trust;
 pub mod units;

@@ -34,6 +34,7 @@ mod lines;
 mod net;
 pub mod otlp;
 pub mod pipe;
+pub mod prometheus;
 pub mod stdin;
 mod stop;
 mod wait;

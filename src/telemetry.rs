@@ -116,6 +116,30 @@ impl LossReason {
     }
 }
 
+/// Why a target was not scraped when it was time to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum SkipReason {
+    /// The spool takes nothing: full, and its routes block; or the disk refuses.
+    SpoolUnavailable = 0,
+    /// What the scrape before came to was not stored yet.
+    Overrun = 1,
+}
+
+impl SkipReason {
+    /// All reasons in the order of their numbers.
+    pub const ALL: [SkipReason; 2] = [SkipReason::SpoolUnavailable, SkipReason::Overrun];
+
+    /// The label value in `/metrics`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SkipReason::SpoolUnavailable => "spool_unavailable",
+            SkipReason::Overrun => "overrun",
+        }
+    }
+}
+
 /// One source's counters.
 #[derive(Debug, Default)]
 pub struct SourceCounters {
@@ -133,6 +157,8 @@ pub struct SourceCounters {
     pub lag_bytes: Gauge,
     /// Datagrams dropped, by [`LossReason`].
     pub lost_datagrams: [Counter; LossReason::ALL.len()],
+    /// Scrapes that were left out, by [`SkipReason`].
+    pub skipped_scrapes: [Counter; SkipReason::ALL.len()],
 }
 
 impl SourceCounters {
@@ -140,6 +166,12 @@ impl SourceCounters {
     #[must_use]
     pub fn lost_datagrams(&self, reason: LossReason) -> &Counter {
         &self.lost_datagrams[reason as usize]
+    }
+
+    /// The counter of one reason.
+    #[must_use]
+    pub fn skipped_scrapes(&self, reason: SkipReason) -> &Counter {
+        &self.skipped_scrapes[reason as usize]
     }
 }
 

@@ -49,6 +49,8 @@ mod reload;
 mod rig;
 #[path = "daemon/sampling.rs"]
 mod sampling;
+#[path = "daemon/scrape.rs"]
+mod scrape;
 #[path = "daemon/show.rs"]
 mod show;
 #[path = "daemon/shutdown.rs"]

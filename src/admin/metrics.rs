@@ -10,7 +10,7 @@ use super::exposition::{
 use super::panel::{Panel, Reloads, RoutePanel, SourcePanel};
 use super::process;
 use crate::deliver::status::State;
-use crate::telemetry::{DropReason, LossReason, RouteCounters, SourceCounters};
+use crate::telemetry::{DropReason, LossReason, RouteCounters, SkipReason, SourceCounters};
 
 type SourceMetric = (&'static str, MetricKind, &'static str, fn(&SourceCounters) -> i64);
 type RouteMetric = (&'static str, MetricKind, &'static str, fn(&RouteCounters) -> i64);
@@ -137,6 +137,21 @@ fn write_sources(sources: &[SourcePanel], out: &mut Exposition) {
         for reason in LossReason::ALL {
             let labels = [("source", source.name.as_str()), ("reason", reason.as_str())];
             out.sample(&labels, source.counters.lost_datagrams(reason).get());
+        }
+    }
+    write_skipped(sources, out);
+}
+
+fn write_skipped(sources: &[SourcePanel], out: &mut Exposition) {
+    let mut scraping = sources.iter().filter(|source| source.scrapes()).peekable();
+    if scraping.peek().is_some() {
+        let help = "Scrapes that were left out, by reason.";
+        out.family("sidewake_source_skipped_scrapes", Counter, help);
+    }
+    for source in scraping {
+        for reason in SkipReason::ALL {
+            let labels = [("source", source.name.as_str()), ("reason", reason.as_str())];
+            out.sample(&labels, source.counters.skipped_scrapes(reason).get());
         }
     }
 }

@@ -25,6 +25,12 @@ impl SourcePanel {
     pub fn hears_datagrams(&self) -> bool {
         self.kind == "jaeger"
     }
+
+    /// Whether it asks at times of its own, and may have to leave some out.
+    #[must_use]
+    pub fn scrapes(&self) -> bool {
+        self.kind == "prometheus"
+    }
 }
 
 /// One route.

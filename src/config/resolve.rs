@@ -4,6 +4,7 @@
 //! absent here, so a check must not complain of an absence before it has asked the document.
 
 mod derive;
+mod prometheus;
 mod protect;
 mod service;
 mod sinks;

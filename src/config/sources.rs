@@ -2,6 +2,7 @@
 
 mod jaeger;
 mod otlp;
+mod prometheus;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ use super::tiers::Signal;
 
 pub use jaeger::Jaeger;
 pub use otlp::{ListenAddress, Otlp, ServerTls};
+pub use prometheus::{Prometheus, Relabel, RelabelAction, RelabelRegex, Target};
 
 registry! {
     /// One source.
@@ -34,6 +36,8 @@ registry! {
         "otlp" => Otlp(Otlp),
         /// Jaeger's Thrift.
         "jaeger" => Jaeger(Jaeger),
+        /// What exposes metrics for Prometheus.
+        "prometheus" => Prometheus(Prometheus),
     }
 }
 
@@ -48,6 +52,7 @@ impl Source {
             Source::Fifo(source) => &source.attributes,
             Source::Otlp(source) => &source.attributes,
             Source::Jaeger(source) => &source.attributes,
+            Source::Prometheus(source) => &source.attributes,
         }
     }
 
@@ -60,6 +65,7 @@ impl Source {
             }
             Source::Otlp(_) => true,
             Source::Jaeger(_) => signal == Signal::Traces,
+            Source::Prometheus(_) => signal == Signal::Metrics,
         }
     }
 
@@ -71,7 +77,7 @@ impl Source {
             Source::Stdin(source) => source.max_line,
             Source::File(source) => source.max_line,
             Source::Fifo(source) => source.max_line,
-            Source::Otlp(_) | Source::Jaeger(_) => MAX_LINE,
+            Source::Otlp(_) | Source::Jaeger(_) | Source::Prometheus(_) => MAX_LINE,
         }
     }
 
@@ -83,7 +89,7 @@ impl Source {
             Source::Stdin(source) => source.traceback,
             Source::File(source) => source.traceback,
             Source::Fifo(source) => source.traceback,
-            Source::Otlp(_) | Source::Jaeger(_) => false,
+            Source::Otlp(_) | Source::Jaeger(_) | Source::Prometheus(_) => false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! From the config of a source to a thread that reads it, and how that thread is ended.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use crate::config::{self, Config, Echo as EchoMode};
 use crate::sources::echo::Echo;
 use crate::sources::exec::{self, ChildHandle};
 use crate::sources::pipe::LineOptions;
-use crate::sources::{Context, Ended, Source, SourceError, Stop, fifo, file, jaeger, otlp, stdin};
+use crate::sources::{Context, Ended, Source, SourceError, Stop};
+use crate::sources::{fifo, file, jaeger, otlp, prometheus, stdin};
 use crate::telemetry::SourceCounters;
 
 use super::DaemonError;
@@ -161,6 +163,13 @@ fn build(
                 .map_err(|source| DaemonError::Source { name, source })?;
             (Box::new(source), "jaeger", None)
         }
+        config::sources::Source::Prometheus(scraped) => {
+            let name = context.name.clone();
+            let source = scraped_options(config, scraped)
+                .and_then(|options| prometheus::Prometheus::new(context, options))
+                .map_err(|source| DaemonError::Source { name, source })?;
+            (Box::new(source), "prometheus", None)
+        }
     })
 }
 
@@ -214,6 +223,41 @@ fn jaeger_options(config: &Config, jaeger: &config::sources::Jaeger) -> jaeger::
         http: address(&jaeger.http),
         in_flight_bytes: config.memory_limit.0 as usize / 4,
     }
+}
+
+fn scraped_options(
+    config: &Config,
+    scraped: &config::sources::Prometheus,
+) -> Result<prometheus::Options, SourceError> {
+    let rules = scraped.metric_relabel.iter().map(config::sources::Relabel::rule);
+    let relabel = rules.collect::<Result<_, _>>();
+    let refuse = |error: regex::Error| SourceError::Options { what: error.to_string() };
+    let limit = |limit: Option<NonZeroUsize>| limit.map(NonZeroUsize::get);
+    Ok(prometheus::Options {
+        targets: scraped.targets.iter().map(|target| target.0.clone()).collect(),
+        every: scraped.every.0,
+        job: scraped.job.clone().unwrap_or_else(|| config.service.name.clone()),
+        client: prometheus::ClientOptions {
+            authorization: scraped.auth.as_ref().map(config::sinks::Auth::header),
+            ca_file: scraped.tls.ca_file.clone(),
+            timeout: scraped.timeout().0,
+            max_body_bytes: scraped.body_size_limit(config.memory_limit).0 as usize,
+            wants_native: scraped.native_histograms,
+        },
+        treatment: prometheus::Treatment {
+            labels: scraped.labels.0.clone(),
+            honor_labels: scraped.honor_labels,
+            honor_timestamps: scraped.honor_timestamps,
+            relabel: relabel.map_err(refuse)?,
+            limits: prometheus::Limits {
+                samples: Some(scraped.sample_limit.get()),
+                labels: limit(scraped.label_limit),
+                name_bytes: limit(scraped.label_name_length_limit),
+                value_bytes: limit(scraped.label_value_length_limit),
+            },
+        },
+        in_flight_bytes: config.memory_limit.0 as usize / 4,
+    })
 }
 
 fn address(listen: &config::sources::ListenAddress) -> Option<otlp::Address> {

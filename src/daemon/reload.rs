@@ -82,10 +82,10 @@ fn fixed_parts(old: &Config, next: &Config) -> Vec<String> {
     parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part.to_owned()).collect()
 }
 
-/// Whether a source may end while its writer lives: files stay, a pipe without a reader ends the
-/// model that writes to it.
+/// Whether a source may end while its writer lives: files stay, and so does what is scraped; a pipe
+/// without a reader ends the model that writes to it.
 fn can_be_replaced(source: &sources::Source) -> bool {
-    matches!(source, sources::Source::File(_))
+    matches!(source, sources::Source::File(_) | sources::Source::Prometheus(_))
 }
 
 /// Whether a source may begin late: the model is started once, and our own input is read from the

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::sinks::Transport;
+use crate::trust::TrustError;
 
 mod file;
 mod grpc;
@@ -104,13 +105,8 @@ pub struct TransportOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum TransportError {
     /// The CA file cannot be read or holds no certificate.
-    #[error("cannot read certificates from {}: {reason}", path.display())]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    Trust(#[from] TrustError),
     /// The URL, the proxy or a header cannot be used.
     #[error("cannot set up HTTP: {0}")]
     Http(String),

@@ -24,6 +24,8 @@ mod oracle;
 pub(crate) mod otlp;
 #[path = "targets/pipeline.rs"]
 pub(crate) mod pipeline;
+#[path = "targets/prometheus.rs"]
+pub(crate) mod prometheus;
 #[path = "targets/protect.rs"]
 pub(crate) mod protect;
 
@@ -45,6 +47,9 @@ macro_rules! for_each_target {
             otlp_request: $crate::targets::otlp::request,
             otlp_json: $crate::targets::otlp::json,
             otlp_log_lines: $crate::targets::otlp::log_lines,
+            prometheus_text: $crate::targets::prometheus::text,
+            prometheus_openmetrics: $crate::targets::prometheus::openmetrics,
+            prometheus_protobuf: $crate::targets::prometheus::protobuf,
             time: $crate::targets::pipeline::times,
             condition: $crate::targets::pipeline::condition,
             line: $crate::targets::pipeline::line,

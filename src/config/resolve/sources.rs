@@ -63,6 +63,10 @@ impl Resolver<'_> {
                 self.jaeger(path, jaeger);
                 return;
             }
+            Source::Prometheus(scraped) => {
+                self.prometheus(path, scraped, memory_limit);
+                return;
+            }
             _ => {}
         }
         let max_line = source.max_line();

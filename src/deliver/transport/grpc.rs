@@ -13,11 +13,12 @@ use http_body_util::BodyExt;
 use reqwest::Response;
 use reqwest::header::HeaderMap;
 
-use super::http::{HttpClient, chain};
+use super::http::HttpClient;
 use super::{
     ANSWER_BYTES_MAX, Answer, Client, Outgoing, SendError, Sending, TransportError,
     TransportOptions,
 };
+use crate::diagnostic::chain;
 use crate::event::otlp::transport::GRPC_HEAD_LEN;
 use crate::event::otlp::wire::{Reader, kind};
 use crate::secret::Secret;

@@ -7,25 +7,22 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use reqwest::header::{DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 
 use super::super::retry::parse_retry_after;
 use super::{
     ANSWER_BYTES_MAX, Answer, Client, Outgoing, SendError, Sending, TransportError,
     TransportOptions,
 };
+use crate::diagnostic::chain;
 use crate::secret::Secret;
+use crate::trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Below the idle timeouts of the usual load balancers (60 s and more), so that they do not close
@@ -81,8 +78,9 @@ impl HttpClient {
     ) -> Result<Self, TransportError> {
         let refuse = |error: &dyn std::fmt::Display| TransportError::Http(error.to_string());
         let url = reqwest::Url::parse(url).map_err(|error| refuse(&error))?;
+        let tls = trust::client(options.ca_file.as_deref(), url.scheme() == "https")?;
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls(options.ca_file.as_deref(), url.scheme() == "https")?)
+            .tls_backend_preconfigured(tls)
             .user_agent(concat!("sidewake/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
@@ -202,47 +200,6 @@ fn header(name: &str, value: &Secret) -> Result<(HeaderName, HeaderValue), Trans
     let mut value = HeaderValue::from_str(value.expose()).map_err(|_| refuse())?;
     value.set_sensitive(true);
     Ok((HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse())?, value))
-}
-
-/// The TLS side. Plain HTTP gets one too (the client demands it), without roots to load.
-fn tls(ca_file: Option<&Path>, is_used: bool) -> Result<ClientConfig, TransportError> {
-    let roots = match ca_file {
-        Some(path) => ca_roots(path)?,
-        None if is_used => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect(),
-        None => RootCertStore::empty(),
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| TransportError::Http(error.to_string()))?;
-    Ok(versions.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn ca_roots(path: &Path) -> Result<RootCertStore, TransportError> {
-    let refuse = |reason: String| TransportError::CaFile { path: path.to_owned(), reason };
-    let mut roots = RootCertStore::empty();
-    let certificates =
-        CertificateDer::pem_file_iter(path).map_err(|error| refuse(error.to_string()))?;
-    for certificate in certificates {
-        let certificate = certificate.map_err(|error| refuse(error.to_string()))?;
-        roots.add(certificate).map_err(|error| refuse(error.to_string()))?;
-    }
-    if roots.is_empty() {
-        return Err(refuse("no certificate in it".to_owned()));
-    }
-    Ok(roots)
-}
-
-/// An error with its causes on one line: reqwest's own text only says that sending failed.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]
