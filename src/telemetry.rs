@@ -151,7 +151,8 @@ pub struct SourceCounters {
     pub truncated: Counter,
     /// Reads that failed, requests that were none; see the log for the reason.
     pub errors: Counter,
-    /// Items that no reader would have and that are not kept; their client was told.
+    /// Items that no reader would have and that are not kept: their client was told; or points of
+    /// a scrape that no reader could tell from another.
     pub rejected: Counter,
     /// Bytes known to be unread, where the source can tell (files).
     pub lag_bytes: Gauge,
