@@ -25,7 +25,12 @@ impl Unit {
     /// `elapsed_seconds`. A bare `latency` names none.
     #[must_use]
     pub fn of_key(key: &[u8]) -> Self {
+        // The commonest first: of one key no two hold, as each must begin a word.
         const SUFFIXES: &[(&[u8], Unit)] = &[
+            (b"ms", Unit::Millis),
+            (b"s", Unit::Seconds),
+            (b"us", Unit::Micros),
+            (b"ns", Unit::Nanos),
             (b"milliseconds", Unit::Millis),
             (b"microseconds", Unit::Micros),
             (b"nanoseconds", Unit::Nanos),
@@ -35,10 +40,6 @@ impl Unit {
             (b"nanos", Unit::Nanos),
             (b"secs", Unit::Seconds),
             (b"sec", Unit::Seconds),
-            (b"ms", Unit::Millis),
-            (b"us", Unit::Micros),
-            (b"ns", Unit::Nanos),
-            (b"s", Unit::Seconds),
         ];
         for (suffix, unit) in SUFFIXES {
             let Some(at) = key.len().checked_sub(suffix.len()) else { continue };

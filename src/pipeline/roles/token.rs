@@ -58,6 +58,34 @@ pub fn number(raw: &[u8]) -> Option<f64> {
 }
 
 fn parse_number(text: &[u8]) -> Option<f64> {
+    plain_decimal(text).or_else(|| any_number(text))
+}
+
+/// `12`, `0.25`: up to fifteen digits with a point among them, as nearly all numbers are. Exact:
+/// both numbers that are divided are, and the quotient is rounded once (Clinger, "How to read
+/// floating point numbers accurately").
+fn plain_decimal(text: &[u8]) -> Option<f64> {
+    const POWERS: [f64; 16] =
+        [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    if text.is_empty() || text.len() > 16 {
+        return None;
+    }
+    let (mut digits, mut n_digits, mut point) = (0u64, 0, None);
+    for (at, byte) in text.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => {
+                digits = digits * 10 + u64::from(byte - b'0');
+                n_digits += 1;
+            }
+            b'.' if point.is_none() && at > 0 && at + 1 < text.len() => point = Some(at),
+            _ => return None,
+        }
+    }
+    let n_fraction = point.map_or(0, |at| text.len() - 1 - at);
+    (n_digits <= 15).then(|| digits as f64 / POWERS[n_fraction])
+}
+
+fn any_number(text: &[u8]) -> Option<f64> {
     // `inf`, `nan` and `infinity` are numbers to Rust's parser, and are none in a line.
     if !matches!(text.first()?, b'-' | b'+' | b'.' | b'0'..=b'9')
         || !text.last().is_some_and(|byte| byte.is_ascii_digit() || *byte == b'.')
@@ -160,6 +188,19 @@ fn hex4(digits: Option<&[u8]>) -> Option<u32> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    proptest! {
+        /// The short way gives the very double, or leaves it to the long one.
+        #[test]
+        fn plain_decimals_are_exact(whole in 0u64..10_000_000, fraction in "[0-9]{0,9}") {
+            for text in [format!("{whole}"), format!("{whole}.{fraction}"), format!("0.{fraction}")] {
+                if let Some(short) = plain_decimal(text.as_bytes()) {
+                    prop_assert_eq!(short.to_bits(), text.parse::<f64>().expect("one").to_bits());
+                }
+                prop_assert_eq!(parse_number(text.as_bytes()), any_number(text.as_bytes()));
+            }
+        }
+    }
 
     #[test]
     fn tokens() {
