@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::units::{ByteSize, HumanDuration};
 
+pub(super) use http::http_url;
 pub use http::{Auth, Basic, Bearer, Endpoint, Rate, RequestBatch, Retry, Tls};
 pub use loki::{Compression, Loki, Tenant, WhenBlocked};
 pub use otlp::{Otlp, OtlpCompression, OtlpProtocol};

@@ -24,6 +24,7 @@ pub mod subset;
 pub mod transport;
 pub mod walk;
 pub mod wire;
+pub mod write;
 
 pub use walk::{Visit, walk};
 pub use wire::{Field, Malformed};

@@ -58,7 +58,7 @@ fn told(receiver: &Receiver) -> BTreeMap<Series, Vec<f64>> {
     told
 }
 
-fn labels(attributes: &[KeyValue]) -> BTreeMap<String, String> {
+pub(crate) fn labels(attributes: &[KeyValue]) -> BTreeMap<String, String> {
     let each = attributes.iter().map(|pair| {
         let value = pair.value.clone().and_then(|value| value.value);
         let Some(Value::StringValue(text)) = value else { panic!("{pair:?}") };

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex};
 use prost::Message as _;
 use serde_json::Value as Json;
 
+use super::derived::labels;
 use super::files::Random;
 use super::otlp::Receiver;
 use super::otlp_proto::common::KeyValue;
-use super::otlp_proto::common::any_value::Value;
 use super::otlp_proto::metrics::metric::Data;
 use super::otlp_proto::metrics::number_data_point::Value as Number;
 use super::otlp_proto::metrics::{Exemplar, Metric, NumberDataPoint, exemplar};
@@ -46,15 +46,6 @@ struct Told {
     kinds: BTreeMap<String, (String, String)>,
     exemplars: Vec<(String, BTreeMap<String, String>, f64)>,
     times: BTreeSet<u64>,
-}
-
-fn labels(attributes: &[KeyValue]) -> BTreeMap<String, String> {
-    let each = attributes.iter().map(|pair| {
-        let value = pair.value.clone().and_then(|value| value.value);
-        let Some(Value::StringValue(text)) = value else { panic!("{pair:?}") };
-        (pair.key.clone(), text)
-    });
-    each.collect()
 }
 
 /// What the receiver has, said back as Prometheus has it.

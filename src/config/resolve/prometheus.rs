@@ -68,8 +68,8 @@ impl Resolver<'_> {
     fn relabel(&mut self, path: &[Step], rule: &Relabel) {
         use RelabelAction as A;
         let field = |name: &str| [path, &[Step::from(name)]].concat();
-        let word = RelabelAction::word(rule.action);
-        if rule.action.runs().has_target() && rule.target_label.is_empty() {
+        let word = rule.action.word();
+        if rule.action.has_target() && rule.target_label.is_empty() {
             let message = format!("\"{word}\" needs a label to work on");
             self.at_value(path, message, "Name it: target_label: NAME.");
         }

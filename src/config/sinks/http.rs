@@ -34,22 +34,31 @@ impl Endpoint {
     }
 }
 
+/// A URL of HTTP without credentials.
+pub(in crate::config) fn http_url<'de, D: Deserializer<'de>>(
+    de: D,
+    hint: &str,
+) -> Result<Url, D::Error> {
+    let text = String::deserialize(de)?;
+    let url = match Url::parse(&text) {
+        Ok(url) => url,
+        Err(error) => return Err(wrong(format_args!("this is not a URL: {error}"), hint)),
+    };
+    // "loki:3100" is a URL too, with the scheme "loki".
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("this URL begins neither with http:// nor with https://", hint));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        let hint = "Write them as: auth: { type: basic, user: NAME, password: { file: … } }.";
+        return Err(wrong("this URL holds a user or a password", hint));
+    }
+    Ok(url)
+}
+
 impl<'de> Deserialize<'de> for Endpoint {
     fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
         const HINT: &str = "Write scheme, host and port: \"http://loki:3100\".";
-        let text = String::deserialize(de)?;
-        let url = match Url::parse(&text) {
-            Ok(url) => url,
-            Err(error) => return Err(wrong(format_args!("this is not a URL: {error}"), HINT)),
-        };
-        // "loki:3100" is a URL too, with the scheme "loki".
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong("this URL begins neither with http:// nor with https://", HINT));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            let hint = "Write them as: auth: { type: basic, user: NAME, password: { file: … } }.";
-            return Err(wrong("this URL holds a user or a password", hint));
-        }
+        let url = http_url(de, HINT)?;
         if url.query().is_some() || url.fragment().is_some() {
             return Err(wrong("this URL holds a query or a fragment", HINT));
         }

@@ -8,8 +8,9 @@ use serde::{Deserialize, Deserializer};
 
 use crate::config::de::wrong;
 use crate::config::named::Named;
-use crate::config::sinks::{Auth, Tls};
+use crate::config::sinks::{Auth, Tls, http_url};
 use crate::sources::prometheus::relabel;
+pub use crate::sources::prometheus::relabel::Action as RelabelAction;
 use crate::units::{ByteSize, HumanDuration};
 
 /// Scrapes what the model, or anything beside it, exposes for Prometheus: text, OpenMetrics,
@@ -101,19 +102,7 @@ pub struct Target(pub Url);
 impl<'de> Deserialize<'de> for Target {
     fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
         const HINT: &str = "Write the whole URL: \"http://127.0.0.1:8000/metrics\".";
-        let text = String::deserialize(de)?;
-        let mut url = match Url::parse(&text) {
-            Ok(url) => url,
-            Err(error) => return Err(wrong(format_args!("this is not a URL: {error}"), HINT)),
-        };
-        // "localhost:8000" is a URL too, with the scheme "localhost".
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong("this URL begins neither with http:// nor with https://", HINT));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            let hint = "Write them as: auth: { type: basic, user: NAME, password: { file: … } }.";
-            return Err(wrong("this URL holds a user or a password", hint));
-        }
+        let mut url = http_url(de, HINT)?;
         if url.fragment().is_some() {
             return Err(wrong("this URL holds a fragment", HINT));
         }
@@ -180,7 +169,7 @@ impl Relabel {
     /// Never, for what was read.
     pub fn rule(&self) -> Result<relabel::Rule, regex::Error> {
         Ok(relabel::Rule {
-            action: self.action.runs(),
+            action: self.action,
             source_labels: self.source_labels.clone(),
             separator: self.separator.clone(),
             target_label: self.target_label.clone(),
@@ -224,62 +213,5 @@ impl JsonSchema for RelabelRegex {
             "description": "A regular expression that must match all of the text.",
             "examples": ["http_(.*)_total"],
         })
-    }
-}
-
-/// What a rule does.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum RelabelAction {
-    /// Sets the target where the expression matches.
-    #[default]
-    Replace,
-    /// Keeps what matches, and nothing else.
-    Keep,
-    /// Drops what matches.
-    Drop,
-    /// Keeps series whose target is what the source labels say.
-    KeepEqual,
-    /// Drops them.
-    DropEqual,
-    /// Sets the target to the source labels' hash, by the modulus.
-    HashMod,
-    /// Copies labels whose names match.
-    LabelMap,
-    /// Takes away labels whose names match.
-    LabelDrop,
-    /// Takes away those whose names do not.
-    LabelKeep,
-    /// Sets the target in small letters.
-    Lowercase,
-    /// In capitals.
-    Uppercase,
-}
-
-impl RelabelAction {
-    /// The word that the config has for it.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        let is_it = |(_, action): &&(&str, relabel::Action)| *action == self.runs();
-        relabel::Action::ALL.iter().find(is_it).map_or("", |(word, _)| word)
-    }
-
-    /// What it is called where it runs.
-    #[must_use]
-    pub fn runs(self) -> relabel::Action {
-        use relabel::Action;
-        match self {
-            Self::Replace => Action::Replace,
-            Self::Keep => Action::Keep,
-            Self::Drop => Action::Drop,
-            Self::KeepEqual => Action::KeepEqual,
-            Self::DropEqual => Action::DropEqual,
-            Self::HashMod => Action::HashMod,
-            Self::LabelMap => Action::LabelMap,
-            Self::LabelDrop => Action::LabelDrop,
-            Self::LabelKeep => Action::LabelKeep,
-            Self::Lowercase => Action::Lowercase,
-            Self::Uppercase => Action::Uppercase,
-        }
     }
 }

@@ -287,6 +287,20 @@ pub fn push_varint(out: &mut Vec<u8>, n: u64) {
     out.extend_from_slice(&bytes[..len]);
 }
 
+/// A signed number as `sint32` and `sint64` have it: its sign is the lowest bit.
+#[must_use]
+#[inline]
+pub fn zigzag(n: i64) -> u64 {
+    (n << 1 ^ n >> 63).cast_unsigned()
+}
+
+/// The number that [`zigzag`] made that of.
+#[must_use]
+#[inline]
+pub fn unzigzag(n: u64) -> i64 {
+    (n >> 1).cast_signed() ^ -(n & 1).cast_signed()
+}
+
 /// Appends field `number` with the bytes `value`.
 pub fn push_bytes(out: &mut Vec<u8>, number: u32, value: &[u8]) {
     push_head(out, number, value.len());
@@ -372,6 +386,14 @@ mod tests {
         assert_eq!(inside.of(&bytes), [7; 200]);
         assert_eq!(next().map(|f| f.is_empty()), Some(true));
         assert_eq!(next(), None);
+    }
+
+    #[test]
+    fn signs_are_the_lowest_bit() {
+        for (n, written) in [(0, 0), (-1, 1), (1, 2), (-2, 3), (i64::MAX, u64::MAX - 1)] {
+            assert_eq!((zigzag(n), unzigzag(written)), (written, n));
+        }
+        assert_eq!((zigzag(i64::MIN), unzigzag(u64::MAX)), (u64::MAX, i64::MIN));
     }
 
     #[test]

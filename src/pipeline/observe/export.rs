@@ -3,12 +3,11 @@
 //! Source: opentelemetry-proto 1.9, `metrics.proto` and `metrics_service.proto` (field numbers).
 
 use crate::event::otlp::prometheus::{FamilyType, NO_RECORDED_VALUE, TYPE_KEY};
-use crate::event::otlp::wire::{
-    VARINT_MAX, push_bytes, push_fixed64, push_message, push_number, put_varint,
-};
+use crate::event::otlp::wire::{push_bytes, push_fixed64, push_message, push_number, zigzag};
+use crate::event::otlp::write::{push_attribute, push_buckets};
 
 use super::GroupPlan;
-use super::histogram::{Buckets, Histogram, ZERO_THRESHOLD};
+use super::histogram::{Histogram, ZERO_THRESHOLD};
 use super::registry::{Exemplar, Group, Labels, Series, State, Value};
 use super::rule::{Label, Rule, Shape};
 
@@ -170,27 +169,11 @@ fn push_point(
 fn push_histogram(out: &mut Vec<u8>, all: &Histogram) {
     push_fixed64(out, 4, all.count);
     push_fixed64(out, 5, all.sum.to_bits());
-    push_number(out, 6, zigzag(all.scale));
+    push_number(out, 6, zigzag(i64::from(all.scale)));
     push_fixed64(out, 7, all.n_zeros);
-    push_buckets(out, 8, &all.positive);
-    push_buckets(out, 9, &all.negative);
+    push_buckets(out, 8, all.positive.offset, &all.positive.counts);
+    push_buckets(out, 9, all.negative.offset, &all.negative.counts);
     push_fixed64(out, 14, ZERO_THRESHOLD.to_bits());
-}
-
-fn push_buckets(out: &mut Vec<u8>, number: u32, buckets: &Buckets) {
-    if buckets.counts.is_empty() {
-        return;
-    }
-    push_message(out, number, |out| {
-        push_number(out, 1, zigzag(buckets.offset));
-        let mut counts = Vec::with_capacity(buckets.counts.len() * 2);
-        for count in &buckets.counts {
-            let mut bytes = [0; VARINT_MAX];
-            let len = put_varint(&mut bytes, *count);
-            counts.extend_from_slice(&bytes[..len]);
-        }
-        push_bytes(out, 2, &counts);
-    });
 }
 
 fn push_exemplar(out: &mut Vec<u8>, exemplar: &Exemplar) {
@@ -204,15 +187,4 @@ fn push_exemplar(out: &mut Vec<u8>, exemplar: &Exemplar) {
             push_message(out, 7, |out| push_attribute(out, "request_id", &exemplar.request_id));
         }
     });
-}
-
-/// A `KeyValue` with a text.
-fn push_attribute(out: &mut Vec<u8>, key: &str, value: &str) {
-    push_bytes(out, 1, key.as_bytes());
-    push_message(out, 2, |out| push_bytes(out, 1, value.as_bytes()));
-}
-
-/// A signed number as `sint32` has it.
-fn zigzag(n: i32) -> u64 {
-    u64::from((n << 1 ^ n >> 31).cast_unsigned())
 }

@@ -13,7 +13,7 @@
 use crate::event::otlp::prometheus::{NO_RECORDED_VALUE, STALE_BITS};
 use crate::event::otlp::wire::{
     Field, Reader, kind, push_bytes, push_fixed64, push_message, push_number, push_varint, tag,
-    varint,
+    unzigzag, varint, zigzag,
 };
 
 /// Native histograms know no coarser buckets.
@@ -245,12 +245,4 @@ fn each_count(bytes: &[u8], side: Field, mut each: impl FnMut(u64)) {
             _ => {}
         }
     }
-}
-
-fn zigzag(n: i64) -> u64 {
-    (n << 1 ^ n >> 63) as u64
-}
-
-fn unzigzag(n: u64) -> i64 {
-    (n >> 1) as i64 ^ -((n & 1) as i64)
 }

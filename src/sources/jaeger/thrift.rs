@@ -13,6 +13,8 @@
 //!
 //! Reference: `thrift-compact-protocol.md` and `thrift-binary-protocol.md` of apache/thrift.
 
+use crate::event::otlp::wire::unzigzag;
+
 /// How deep what nobody asked for may be nested. Jaeger's own structs need six.
 const DEPTH_MAX: u32 = 16;
 
@@ -141,7 +143,7 @@ impl<'a> Reader<'a> {
         match self.encoding {
             Encoding::Binary => Ok(i32::from_be_bytes(self.array()?)),
             Encoding::Compact => {
-                i32::try_from(zigzag(self.varint()?)).map_err(|_| ThriftError::Number)
+                i32::try_from(unzigzag(self.varint()?)).map_err(|_| ThriftError::Number)
             }
         }
     }
@@ -149,7 +151,7 @@ impl<'a> Reader<'a> {
     pub(super) fn i64(&mut self) -> Result<i64, ThriftError> {
         match self.encoding {
             Encoding::Binary => Ok(i64::from_be_bytes(self.array()?)),
-            Encoding::Compact => Ok(zigzag(self.varint()?)),
+            Encoding::Compact => Ok(unzigzag(self.varint()?)),
         }
     }
 
@@ -285,7 +287,7 @@ impl<'a> Reader<'a> {
         match self.encoding {
             Encoding::Binary => Ok(i16::from_be_bytes(self.array()?)),
             Encoding::Compact => {
-                i16::try_from(zigzag(self.varint()?)).map_err(|_| ThriftError::Number)
+                i16::try_from(unzigzag(self.varint()?)).map_err(|_| ThriftError::Number)
             }
         }
     }
@@ -324,11 +326,6 @@ impl<'a> Reader<'a> {
         self.bytes = rest;
         Ok(first)
     }
-}
-
-/// A signed number out of an unsigned one, whose lowest bit is the sign.
-fn zigzag(value: u64) -> i64 {
-    (value >> 1) as i64 ^ -((value & 1) as i64)
 }
 
 impl Type {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use crate::event::otlp::prometheus::{FamilyType, NO_RECORDED_VALUE, TYPE_KEY};
 use crate::event::otlp::wire::{push_bytes, push_fixed64, push_message, push_number, push_text};
+use crate::event::otlp::write::push_attribute;
 
 /// A request is cut behind the point that makes it so large: enough to be packed well, little
 /// beside the memory's limit, and far below what a frame of the spool and `ITEMS_MAX` allow.
@@ -66,12 +67,6 @@ pub(super) fn push_head(
         }
     }
     push_message(out, 12, |out| push_attribute(out, TYPE_KEY, family_type.as_str()));
-}
-
-/// A `KeyValue` with a text.
-pub(super) fn push_attribute(out: &mut Vec<u8>, key: &str, value: &str) {
-    push_text(out, 1, key.as_bytes());
-    push_message(out, 2, |out| push_text(out, 1, value.as_bytes()));
 }
 
 /// Where a point belongs.

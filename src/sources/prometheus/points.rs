@@ -8,12 +8,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::family::{Kept, Meta};
 use super::labels::get;
-use super::output::{Of, Output, Shape, push_attribute, push_head};
+use super::output::{Of, Output, Shape, push_head};
 use super::sample::{Exemplar, NAME, Pair, time_of, value};
 use super::told::Telling;
 use super::values::{Values, push_parts, push_values};
 use crate::event::otlp::prometheus::FamilyType;
 use crate::event::otlp::wire::push_message;
+use crate::event::otlp::write::push_attribute;
 
 /// Whole numbers that a double holds, and so a count that was written as one.
 const WHOLE_MAX: f64 = (1u64 << 53) as f64;

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use super::native::{Native, Side};
 use super::sample::{Exemplar, NAME, Pair, ParseError, Sample};
 use crate::event::otlp::prometheus::FamilyType;
-use crate::event::otlp::wire::{Field, Malformed, Reader, kind, varint};
+use crate::event::otlp::wire::{Field, Malformed, Reader, kind, unzigzag, varint};
 
 /// What a family is.
 #[derive(Debug, Default)]
@@ -249,10 +249,6 @@ impl<'a> Message<'a> {
         }
         Ok(())
     }
-}
-
-fn unzigzag(n: u64) -> i64 {
-    (n >> 1).cast_signed() ^ -(n & 1).cast_signed()
 }
 
 /// A metric of a family, and what is in it.

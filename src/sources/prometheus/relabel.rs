@@ -11,6 +11,8 @@ use std::borrow::Cow;
 
 use md5::{Digest, Md5};
 use regex::Regex;
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 use super::labels::{get, set};
 use super::sample::Pair;
@@ -19,7 +21,9 @@ use super::sample::Pair;
 const REGEX_BYTES_MAX: usize = 1 << 20;
 
 /// What a rule does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "RelabelAction")]
 pub enum Action {
     /// Sets the target where the expression matches.
     #[default]
@@ -48,7 +52,7 @@ pub enum Action {
 
 impl Action {
     /// All actions, each with its word.
-    pub const ALL: [(&str, Action); 11] = [
+    const ALL: [(&str, Action); 11] = [
         ("replace", Action::Replace),
         ("keep", Action::Keep),
         ("drop", Action::Drop),
@@ -61,6 +65,12 @@ impl Action {
         ("lowercase", Action::Lowercase),
         ("uppercase", Action::Uppercase),
     ];
+
+    /// Prometheus' word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, action)| *action == self).map_or("", |(word, _)| word)
+    }
 
     /// Whether it sets or compares with a target label.
     #[must_use]

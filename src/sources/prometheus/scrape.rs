@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use super::family::{Gather, Refused, Treatment};
 use super::labels::get;
-use super::output::{Of, Output, Shape, push_attribute, push_head};
+use super::output::{Of, Output, Shape, push_head};
 use super::points::Points;
 use super::sample::Pair;
 use super::told::Told;
 use crate::event::otlp::prometheus::FamilyType;
 use crate::event::otlp::wire::{push_fixed64, push_message};
+use crate::event::otlp::write::push_attribute;
 
 /// How an exposition is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

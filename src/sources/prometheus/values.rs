@@ -4,12 +4,13 @@
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 
-use super::native::{Native, Side};
-use super::output::{Shape, push_attribute};
+use super::native::Native;
+use super::output::Shape;
 use super::sample::Exemplar;
 use crate::event::otlp::wire::{
-    push_bytes, push_fixed64, push_head, push_message, push_number, push_varint,
+    push_bytes, push_fixed64, push_head, push_message, push_number, zigzag,
 };
+use crate::event::otlp::write::{push_attribute, push_buckets};
 
 /// The values of one point.
 #[derive(Clone, Copy, Debug)]
@@ -102,26 +103,11 @@ fn push_doubles(out: &mut Vec<u8>, number: u32, all: impl ExactSizeIterator<Item
 fn push_native(out: &mut Vec<u8>, native: &Native) {
     push_fixed64(out, 4, native.count);
     push_fixed64(out, 5, native.sum.to_bits());
-    push_number(out, 6, zigzag(native.schema));
+    push_number(out, 6, zigzag(i64::from(native.schema)));
     push_fixed64(out, 7, native.n_zeros);
-    push_side(out, 8, &native.positive);
-    push_side(out, 9, &native.negative);
+    push_buckets(out, 8, native.positive.offset, &native.positive.counts);
+    push_buckets(out, 9, native.negative.offset, &native.negative.counts);
     push_fixed64(out, 14, native.zero_threshold.to_bits());
-}
-
-fn push_side(out: &mut Vec<u8>, number: u32, side: &Side) {
-    if side.counts.is_empty() {
-        return;
-    }
-    push_message(out, number, |out| {
-        push_number(out, 1, zigzag(side.offset));
-        push_message(out, 2, |out| side.counts.iter().for_each(|count| push_varint(out, *count)));
-    });
-}
-
-/// A signed number as `sint32` has it.
-fn zigzag(n: i32) -> u64 {
-    u64::from((n << 1 ^ n >> 31).cast_unsigned())
 }
 
 /// An exemplar, of the point's time where it has none.

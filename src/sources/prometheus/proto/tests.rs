@@ -5,7 +5,9 @@ use super::super::Treatment;
 use super::super::scrape::tests::told;
 use super::super::{Format, Refused, requests};
 use super::*;
-use crate::event::otlp::wire::{push_bytes, push_fixed64, push_message, push_number, push_varint};
+use crate::event::otlp::wire::{
+    push_bytes, push_fixed64, push_message, push_number, push_varint, zigzag,
+};
 
 const NOW: i64 = 1_700_000_000_000_000_000;
 
@@ -20,10 +22,6 @@ fn label(out: &mut Vec<u8>, name: &str, value: &str) {
 
 fn double(out: &mut Vec<u8>, number: u32, value: f64) {
     push_fixed64(out, number, value.to_bits());
-}
-
-fn zigzag(n: i64) -> u64 {
-    (n << 1 ^ n >> 63).cast_unsigned()
 }
 
 fn timestamp(out: &mut Vec<u8>, number: u32, seconds: u64) {
