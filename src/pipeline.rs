@@ -1,5 +1,6 @@
 //! Floor 2: the pure middle: classify, sample, protect, route.
 
+mod accumulate;
 pub mod aliases;
 pub mod classify;
 pub mod condition;

@@ -21,7 +21,7 @@ use crate::event::origin::Origin;
 use crate::event::request::Request;
 use crate::event::signal::Signal;
 use crate::event::slab::Slab;
-use crate::telemetry::SourceCounters;
+use crate::telemetry::{Deltas, SourceCounters};
 
 pub mod echo;
 pub mod exec;
@@ -109,6 +109,16 @@ pub struct Taken {
     pub n_items: usize,
     /// Those of them that no reader would have, and that are not kept.
     pub n_rejected: usize,
+    /// What became of points that were added up.
+    pub deltas: Deltas,
+}
+
+impl Taken {
+    /// What the client is told: of points, where those are not kept.
+    #[must_use]
+    pub fn n_told(&self) -> usize {
+        self.n_rejected + self.deltas.n_refused() as usize
+    }
 }
 
 /// Why a request was not taken.

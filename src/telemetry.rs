@@ -140,6 +140,75 @@ impl SkipReason {
     }
 }
 
+/// What became of a point of delta temporality that a tier wants cumulative.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum DeltaOutcome {
+    /// Added to its series.
+    Accumulated = 0,
+    /// Its series has it already: it is told once more as what it came to.
+    Repeated = 1,
+    /// Older than what its series has; it is not kept.
+    OutOfOrder = 2,
+    /// It begins a series that there is no memory for; it is not kept.
+    TooManySeries = 3,
+    /// It has no time or no value, or buckets that do not fit; it is not kept.
+    Invalid = 4,
+}
+
+impl DeltaOutcome {
+    /// All outcomes in the order of their numbers.
+    pub const ALL: [DeltaOutcome; 5] = [
+        DeltaOutcome::Accumulated,
+        DeltaOutcome::Repeated,
+        DeltaOutcome::OutOfOrder,
+        DeltaOutcome::TooManySeries,
+        DeltaOutcome::Invalid,
+    ];
+
+    /// The label value in `/metrics`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DeltaOutcome::Accumulated => "accumulated",
+            DeltaOutcome::Repeated => "repeated",
+            DeltaOutcome::OutOfOrder => "out_of_order",
+            DeltaOutcome::TooManySeries => "too_many_series",
+            DeltaOutcome::Invalid => "invalid",
+        }
+    }
+
+    /// Whether the point goes on.
+    #[must_use]
+    pub fn is_told(self) -> bool {
+        matches!(self, Self::Accumulated | Self::Repeated)
+    }
+}
+
+/// How many points of a request had each outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deltas([u64; DeltaOutcome::ALL.len()]);
+
+impl Deltas {
+    /// Counts a point.
+    pub fn count(&mut self, outcome: DeltaOutcome) {
+        self.0[outcome as usize] += 1;
+    }
+
+    /// How many had `outcome`.
+    #[must_use]
+    pub fn of(&self, outcome: DeltaOutcome) -> u64 {
+        self.0[outcome as usize]
+    }
+
+    /// Those that are not kept.
+    #[must_use]
+    pub fn n_refused(&self) -> u64 {
+        let refused = DeltaOutcome::ALL.into_iter().filter(|outcome| !outcome.is_told());
+        refused.map(|outcome| self.of(outcome)).sum()
+    }
+}
+
 /// One source's counters.
 #[derive(Debug, Default)]
 pub struct SourceCounters {
@@ -160,6 +229,8 @@ pub struct SourceCounters {
     pub lost_datagrams: [Counter; LossReason::ALL.len()],
     /// Scrapes that were left out, by [`SkipReason`].
     pub skipped_scrapes: [Counter; SkipReason::ALL.len()],
+    /// Points of delta temporality that were to become cumulative, by [`DeltaOutcome`].
+    pub deltas: [Counter; DeltaOutcome::ALL.len()],
 }
 
 impl SourceCounters {
@@ -173,6 +244,13 @@ impl SourceCounters {
     #[must_use]
     pub fn skipped_scrapes(&self, reason: SkipReason) -> &Counter {
         &self.skipped_scrapes[reason as usize]
+    }
+
+    /// Adds what became of a request's points.
+    pub fn add_deltas(&self, deltas: &Deltas) {
+        for outcome in DeltaOutcome::ALL {
+            self.deltas[outcome as usize].add(deltas.of(outcome));
+        }
     }
 }
 

@@ -10,7 +10,9 @@ use super::exposition::{
 use super::panel::{Panel, Reloads, RoutePanel, SourcePanel};
 use super::process;
 use crate::deliver::status::State;
-use crate::telemetry::{DropReason, LossReason, RouteCounters, SkipReason, SourceCounters};
+use crate::telemetry::{
+    DeltaOutcome, DropReason, LossReason, RouteCounters, SkipReason, SourceCounters,
+};
 
 type SourceMetric = (&'static str, MetricKind, &'static str, fn(&SourceCounters) -> i64);
 type RouteMetric = (&'static str, MetricKind, &'static str, fn(&RouteCounters) -> i64);
@@ -140,6 +142,22 @@ fn write_sources(sources: &[SourcePanel], out: &mut Exposition) {
         }
     }
     write_skipped(sources, out);
+    write_deltas(sources, out);
+}
+
+fn write_deltas(sources: &[SourcePanel], out: &mut Exposition) {
+    let mut taking = sources.iter().filter(|source| source.takes_deltas()).peekable();
+    if taking.peek().is_some() {
+        let help =
+            "Points of delta temporality that a sink wants cumulative, by what became of them.";
+        out.family("sidewake_source_delta_points", Counter, help);
+    }
+    for source in taking {
+        for outcome in DeltaOutcome::ALL {
+            let labels = [("source", source.name.as_str()), ("outcome", outcome.as_str())];
+            out.sample(&labels, source.counters.deltas[outcome as usize].get());
+        }
+    }
 }
 
 fn write_skipped(sources: &[SourcePanel], out: &mut Exposition) {

@@ -26,6 +26,12 @@ impl SourcePanel {
         self.kind == "jaeger"
     }
 
+    /// Whether metrics come in whose points may be deltas.
+    #[must_use]
+    pub fn takes_deltas(&self) -> bool {
+        self.kind == "otlp"
+    }
+
     /// Whether it asks at times of its own, and may have to leave some out.
     #[must_use]
     pub fn scrapes(&self) -> bool {

@@ -49,6 +49,12 @@ impl Sink {
             Sink::Otlp(_) | Sink::Files(_) | Sink::Console(_) => true,
         }
     }
+
+    /// Whether it knows metrics of cumulative temporality only.
+    #[must_use]
+    pub fn is_cumulative(&self) -> bool {
+        matches!(self, Sink::PrometheusRemoteWrite(_))
+    }
 }
 
 /// Writes local files, a folder for each tier and day; deletes them when the tier's retention ends.

@@ -39,7 +39,15 @@ pub fn plan(config: &Config) -> Result<Arc<Plan>, DaemonError> {
     let signals = config.tiers.iter().map(|tier| tier.signal).zip(0..);
     let items: Vec<(Signal, usize)> =
         signals.filter(|(signal, _)| *signal != Signal::Logs).collect();
-    Ok(Plan::new(tiers, tier_of_kind, rules, sampler(config)?, keyring).with_items(&items))
+    let plan = Plan::new(tiers, tier_of_kind, rules, sampler(config)?, keyring).with_items(&items);
+    Ok(plan.with_cumulative(wants_sums(config)))
+}
+
+/// Whether a sink of a tier of metrics knows cumulative ones only.
+fn wants_sums(config: &Config) -> bool {
+    let tiers = config.tiers.iter().filter(|tier| tier.signal == Signal::Metrics);
+    let mut sinks = tiers.flat_map(|tier| &tier.routes).filter_map(|to| config.sink(&to.sink));
+    sinks.any(config::sinks::Sink::is_cumulative)
 }
 
 /// Each tier's policy, in the order of the config's tiers.

@@ -217,11 +217,11 @@ impl Intake for Collector {
             RequestError::NoTier(signal) => NotTaken::NoTier(signal),
             RequestError::Malformed(error) => NotTaken::Malformed(error.to_string()),
         })?;
-        let Processed { sealed, n_items, n_rejected } = processed;
+        let Processed { sealed, n_items, n_rejected, deltas } = processed;
         // Whoever sends requests can send them again, and is answered when they are durable.
         self.can_reread = true;
         self.append(sealed.into_iter().collect());
-        Ok(Taken { n_items, n_rejected })
+        Ok(Taken { n_items, n_rejected, deltas })
     }
 
     fn must_wait(&self, signal: Signal) -> bool {

@@ -42,6 +42,8 @@ pub struct Plan {
     pub rules: Rules,
     /// The tiers of spans and metrics, where the config has one.
     pub tier_of_items: [Option<usize>; Signal::ALL.len()],
+    /// Metrics of delta temporality are added up, for a sink that knows no others.
+    pub is_cumulative: bool,
     /// Rates per kind and keep rules.
     pub sampler: Sampler,
     /// Tail sampling, where a tier has a window.
@@ -82,6 +84,7 @@ impl Plan {
             tiers,
             tier_of_kind,
             tier_of_items,
+            is_cumulative: false,
             rules,
             sampler,
             windows,
@@ -89,6 +92,12 @@ impl Plan {
             keyring,
             fields,
         })
+    }
+
+    /// The same, adding up metrics of delta temporality or not.
+    #[must_use]
+    pub fn with_cumulative(self: Arc<Self>, is_cumulative: bool) -> Arc<Self> {
+        Arc::new(Self { is_cumulative, ..self.unshared() })
     }
 
     /// The same with windows.

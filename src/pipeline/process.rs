@@ -21,6 +21,7 @@ use crate::protect::find::{Hit, pem};
 use crate::protect::outputs::{Outputs, Sealed};
 use crate::protect::views::{Form, Scratch, inspect};
 
+use super::accumulate::Accumulator;
 use super::facts::{Facts, KeyMemo};
 use super::fates::Note;
 use super::lessons::Lessons;
@@ -56,6 +57,8 @@ pub struct Pipeline {
     pub(super) observer: Option<Box<Observer>>,
     /// The stream position below which all was counted already.
     pub(super) observed_to: u64,
+    /// What series of deltas have come to.
+    pub(super) accumulator: Accumulator,
     /// For tests: walk every line, as if no shape had ever been learned.
     pub is_forgetful: bool,
 }
@@ -118,16 +121,20 @@ impl Pipeline {
             rarity: Rarity::default(),
             observer,
             observed_to: 0,
+            accumulator: Accumulator::default(),
             is_forgetful: false,
         }
     }
 
     /// Goes on by another plan of the same tiers. What was learned by the old one is forgotten; a
-    /// key that began on an earlier line has still to end. [`Pipeline::resume`] comes next.
+    /// key that began on an earlier line has still to end, and series that are added up go on.
+    /// [`Pipeline::resume`] comes next.
     pub fn follow(&mut self, plan: Arc<Plan>) {
         debug_assert_eq!(plan.tiers.len(), self.plan.tiers.len());
         let pem = std::mem::take(&mut self.pem);
-        *self = Self { pem, is_forgetful: self.is_forgetful, ..Self::new(plan) };
+        let accumulator = std::mem::take(&mut self.accumulator);
+        let is_forgetful = self.is_forgetful;
+        *self = Self { pem, accumulator, is_forgetful, ..Self::new(plan) };
     }
 
     /// What it runs by.

@@ -2,7 +2,7 @@
 //!
 //! One walk over the request finds every text in it; what must not stay becomes an edit, and so
 //! does a span that is no span or that sampling does not keep. A request without edits goes on as
-//! the bytes that were received.
+//! the bytes that were received. Deltas, where a sink wants sums, are added up before all of that.
 //!
 //! # Why
 //! - *Spans that break OTLP's rules* (ids of another length, or all zeros) are taken out and told
@@ -23,6 +23,7 @@ use crate::event::request::Request;
 use crate::event::signal::Signal;
 use crate::event::slab::Slab;
 use crate::protect::outputs::Sealed;
+use crate::telemetry::Deltas;
 
 use super::process::Pipeline;
 pub(super) use memo::Memo;
@@ -42,6 +43,8 @@ pub struct Processed {
     pub n_items: usize,
     /// Those of them that are taken out because no reader would have them.
     pub n_rejected: usize,
+    /// What became of its points of delta temporality, where those are added up.
+    pub deltas: Deltas,
 }
 
 /// Why a request cannot be taken.
@@ -60,10 +63,17 @@ impl Pipeline {
     ///
     /// # Errors
     /// [`RequestError`]; nothing of the request is then kept.
-    pub fn process_request(&mut self, request: Request) -> Result<Processed, RequestError> {
+    pub fn process_request(&mut self, mut request: Request) -> Result<Processed, RequestError> {
         let signal = request.signal;
         let observed_ns = request.observed_ns;
         let tier = self.plan.tier_of_signal(signal).ok_or(RequestError::NoTier(signal))?;
+        let mut deltas = Deltas::default();
+        if signal == Signal::Metrics
+            && self.plan.is_cumulative
+            && let Some(sums) = self.accumulator.request(&request.slab, observed_ns, &mut deltas)?
+        {
+            request.slab = Slab::from_vec(sums);
+        }
         let mut memo = std::mem::take(&mut self.requests);
         memo.edits.clear();
         self.source = (request.source_key, request.source_base);
@@ -88,7 +98,7 @@ impl Pipeline {
             };
             let is_used = !batch.is_empty() || n_sampled_out > 0;
             let sealed = is_used.then(|| Sealed::request(tier, batch, n_sampled_out));
-            Ok(Processed { sealed, n_items, n_rejected })
+            Ok(Processed { sealed, n_items, n_rejected, deltas })
         });
         self.requests = memo;
         self.tell_fates(observed_ns);

@@ -94,9 +94,9 @@ impl Histogram {
         while self.scale > other.scale {
             self.coarsen();
         }
-        self.count += other.count;
+        self.count = self.count.saturating_add(other.count);
         self.sum += other.sum;
-        self.n_zeros += other.n_zeros;
+        self.n_zeros = self.n_zeros.saturating_add(other.n_zeros);
         for is_positive in [true, false] {
             loop {
                 let (side, more) = match is_positive {
@@ -113,6 +113,14 @@ impl Histogram {
                 self.coarsen();
                 other.coarsen();
             }
+        }
+    }
+
+    /// Coarsens until no side has more than [`BUCKETS_MAX`] buckets: for one that was received.
+    pub fn fit(&mut self) {
+        let is_wide = |side: &Buckets| side.counts.len() > BUCKETS_MAX;
+        while is_wide(&self.positive) || is_wide(&self.negative) {
+            self.coarsen();
         }
     }
 
@@ -140,10 +148,11 @@ impl Buckets {
     }
 
     fn has_room_for(&self, other: &Self) -> bool {
-        if self.counts.is_empty() || other.counts.is_empty() {
-            return true;
-        }
-        let (start, end) = (self.offset.min(other.offset), self.end().max(other.end()));
+        let (start, end) = match (self.counts.is_empty(), other.counts.is_empty()) {
+            (_, true) => return true,
+            (true, false) => (other.offset, other.end()),
+            _ => (self.offset.min(other.offset), self.end().max(other.end())),
+        };
         (end - start) as usize <= BUCKETS_MAX
     }
 
@@ -165,17 +174,20 @@ impl Buckets {
         if at >= self.counts.len() {
             self.counts.resize(at + 1, 0);
         }
-        self.counts[at] += n;
+        self.counts[at] = self.counts[at].saturating_add(n);
         true
     }
 
     fn coarsen(&mut self) {
-        let old = std::mem::take(self);
-        let each = (old.offset..).zip(old.counts).filter(|(_, n)| *n > 0);
-        // Half as many always fit.
-        each.for_each(|(index, n)| {
-            self.add(index >> 1, n);
-        });
+        let (offset, start) = (self.offset, self.offset >> 1);
+        for at in 0..self.counts.len() {
+            let n = std::mem::take(&mut self.counts[at]);
+            let half = ((offset + at as i32) >> 1) - start;
+            self.counts[half as usize] = self.counts[half as usize].saturating_add(n);
+        }
+        let n_halves = ((self.end() + 1) >> 1) - start;
+        self.counts.truncate(n_halves.max(0) as usize);
+        self.offset = start;
     }
 }
 

@@ -7,9 +7,8 @@
 //! Prometheus"; [`crate::event::otlp::prometheus`] for what was scraped.
 //!
 //! # Why
-//! - Delta temporality is refused: series of Prometheus are cumulative, an encoder that added up
-//!   would have to remember every series over restarts, and a stage before the spool will do that
-//!   once for all sinks.
+//! - Delta temporality is refused: series of Prometheus are cumulative, and what is added up is
+//!   added before the spool, by `pipeline::accumulate`. Only what an older spool holds comes here.
 //! - A metric of which a point cannot be said is a dead letter as a whole, what of it can be said
 //!   is sent all the same: an event is what the books count, and a letter too many is better than
 //!   a point lost.

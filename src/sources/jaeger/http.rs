@@ -78,10 +78,10 @@ impl Server {
         let n_invalid = converted.n_invalid as usize;
         inlet.context.counters.rejected.add(n_invalid as u64);
         if converted.n_spans == 0 {
-            return Outcome::Taken { n_rejected: n_invalid };
+            return Outcome::Taken { signal: Signal::Traces, n_rejected: n_invalid };
         }
         match inlet.push(Signal::Traces, converted.request, batch.len()) {
-            Ok(_) => inlet.stored(n_invalid).await,
+            Ok(_) => inlet.stored(Signal::Traces, n_invalid).await,
             Err(why) => inlet.not_taken(why),
         }
     }

@@ -88,6 +88,7 @@ impl Inlet {
         let taken = self.intake.borrow_mut().push_request(request)?;
         self.count(taken.n_items as u64);
         counters.rejected.add(taken.n_rejected as u64);
+        counters.add_deltas(&taken.deltas);
         Ok(taken)
     }
 
@@ -114,10 +115,10 @@ impl Inlet {
     }
 
     /// Waits until all that was taken is durable.
-    pub(in crate::sources) async fn stored(&self, n_rejected: usize) -> Outcome {
+    pub(in crate::sources) async fn stored(&self, signal: Signal, n_rejected: usize) -> Outcome {
         let receipt = self.intake.borrow_mut().receipt();
         match timeout(STORE_TIMEOUT, receipt).await {
-            Ok(Ok(())) => Outcome::Taken { n_rejected },
+            Ok(Ok(())) => Outcome::Taken { signal, n_rejected },
             Ok(Err(_)) => Outcome::Busy("the spool could not store it".to_owned()),
             Err(_) => Outcome::Busy("the spool has not stored it yet".to_owned()),
         }

@@ -123,7 +123,7 @@ fn framed(message: &[u8]) -> Vec<u8> {
 /// The response message, or how the call failed.
 fn of_outcome(outcome: &Outcome) -> Result<Vec<u8>, Failure> {
     let code = match outcome {
-        Outcome::Taken { n_rejected } => return Ok(response(*n_rejected, &outcome.words())),
+        Outcome::Taken { n_rejected, .. } => return Ok(response(*n_rejected, &outcome.words())),
         Outcome::Malformed(_) => code::INVALID_ARGUMENT,
         Outcome::NoTier(_) => code::UNIMPLEMENTED,
         Outcome::TooLarge(_) => code::RESOURCE_EXHAUSTED,

@@ -103,7 +103,7 @@ async fn exported(
 
 fn of_outcome(outcome: &Outcome, signal: Signal, form: Form) -> Response<Reply> {
     let (code, words) = (head::status_of(outcome), outcome.words());
-    let Outcome::Taken { n_rejected } = *outcome else { return failed(form, code, &words) };
+    let Outcome::Taken { n_rejected, .. } = *outcome else { return failed(form, code, &words) };
     let body = match form {
         Form::Protobuf => response(n_rejected, &words),
         Form::Json => response_json(signal, n_rejected, &words),

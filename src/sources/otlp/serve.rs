@@ -33,7 +33,7 @@ impl Server {
             return inlet.full();
         }
         match self.push(signal, message) {
-            Ok(n_rejected) => inlet.stored(n_rejected).await,
+            Ok(n_rejected) => inlet.stored(signal, n_rejected).await,
             Err(outcome) => outcome,
         }
     }
@@ -43,7 +43,7 @@ impl Server {
         let (inlet, n_bytes) = (&self.inlet, message.len());
         if signal != Signal::Logs {
             let taken = inlet.push(signal, message, n_bytes);
-            return taken.map(|taken| taken.n_rejected).map_err(|why| inlet.not_taken(why));
+            return taken.map(|taken| taken.n_told()).map_err(|why| inlet.not_taken(why));
         }
         let chunks = self.log_lines.borrow_mut().chunks(&message, inlet.at());
         let chunks = chunks.map_err(|error| inlet.malformed(error.to_string()))?;

@@ -173,7 +173,7 @@ impl<F: Fetch> Target<F> {
             tokio::select! {
                 biased;
                 () = stop.reached(Stage::Drain) => {}
-                _ = inlet.stored(0) => {}
+                _ = inlet.stored(Signal::Metrics, 0) => {}
             }
         }
         true

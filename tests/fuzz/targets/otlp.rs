@@ -136,7 +136,7 @@ fn pipeline() -> Pipeline {
         });
         let sampler = Sampler::new(Vec::new());
         let plan = Plan::new(tiers.into(), [0; Kind::ALL.len()], Rules::default(), sampler, None);
-        plan.with_items(&[(Signal::Traces, 1), (Signal::Metrics, 2)])
+        plan.with_items(&[(Signal::Traces, 1), (Signal::Metrics, 2)]).with_cumulative(true)
     });
     Pipeline::new(Arc::clone(&PLAN))
 }

@@ -11,6 +11,7 @@ use crate::event::chunk::Chunk;
 use crate::event::request::Request;
 use crate::event::slab::Slab;
 use crate::sources::{Context, Intake, IntakeClosed, Taken};
+use crate::telemetry::Deltas;
 
 /// Keeps what is pushed.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +66,7 @@ impl Intake for Kept {
     fn push_request(&mut self, request: Request) -> Result<Taken, NotTaken> {
         assert_eq!(request.signal, Signal::Metrics);
         self.state().requests.push(request.slab.to_vec());
-        Ok(Taken { n_items: 1, n_rejected: 0 })
+        Ok(Taken { n_items: 1, n_rejected: 0, deltas: Deltas::default() })
     }
 
     fn must_wait(&self, _: Signal) -> bool {
