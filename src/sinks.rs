@@ -18,9 +18,11 @@ pub use crate::event::log_range::LogRange;
 
 pub mod console;
 pub mod files;
+pub mod json;
 pub mod loki;
 pub mod otlp;
 pub mod remote_write;
+pub mod row;
 mod snappy;
 
 /// A destination's format and the meaning of its answers.

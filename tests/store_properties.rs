@@ -9,8 +9,8 @@ use serde_json::Value;
 use sidewake::event::record::{Flags, Kind, Record};
 use sidewake::sinks::LogRange;
 use sidewake::sinks::files::Files;
-use sidewake::sinks::files::row::Row;
-use sidewake::sinks::files::row::build::Builder;
+use sidewake::sinks::row::Row;
+use sidewake::sinks::row::build::Builder;
 use sidewake::store::{Query, Search};
 
 /// Keys of the alias table in several spellings, and some that mean nothing.
@@ -123,9 +123,9 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
 
 /// Whether every member of a JSON line stands in a column or, to the byte, in the attributes.
 fn loses_nothing(line: &str, row: &Row<'_>) -> Result<(), TestCaseError> {
-    let Some(members) = sidewake::sinks::files::json::object(line) else { return Ok(()) };
+    let Some(members) = sidewake::sinks::json::object(line) else { return Ok(()) };
     let attributes = row.attributes.as_ref().map_or("{}", |json| &json.0);
-    let attributes = sidewake::sinks::files::json::object(attributes);
+    let attributes = sidewake::sinks::json::object(attributes);
     let attributes = attributes.ok_or_else(|| TestCaseError::fail("attributes are no JSON"))?;
     let columns = format!("{:?}", Row { attributes: None, ..row.clone() }).to_lowercase();
     for (key, value) in &members {
@@ -143,13 +143,12 @@ fn in_columns(value: &str, columns: &str) -> bool {
         format!("{value:?}"),
         format!("{:?}", value.trim_matches('"')),
         format!("some({value}"),
-        sidewake::sinks::files::json::text(value).map_or(String::new(), |text| format!("{text:?}")),
-        sidewake::sinks::files::json::number(value).map_or(String::new(), |n| format!("({n:?}")),
-        sidewake::sinks::files::json::number(value)
-            .map_or(String::new(), |n| format!("score: {n:?}")),
+        sidewake::sinks::json::text(value).map_or(String::new(), |text| format!("{text:?}")),
+        sidewake::sinks::json::number(value).map_or(String::new(), |n| format!("({n:?}")),
+        sidewake::sinks::json::number(value).map_or(String::new(), |n| format!("score: {n:?}")),
     ];
     // A model's name and version may stand in one value and go to two columns.
-    let decoded = sidewake::sinks::files::json::text(value).unwrap_or_default();
+    let decoded = sidewake::sinks::json::text(value).unwrap_or_default();
     if let Some((name, version)) = decoded.split_once(':')
         && [name, version].iter().all(|part| columns.contains(&format!("{part:?}").to_lowercase()))
     {
@@ -159,9 +158,9 @@ fn in_columns(value: &str, columns: &str) -> bool {
     if forms.iter().any(is_there) || ["\"ok\"", "\"1.5ms\"", "\"a:b\"", "0", "1"].contains(&value) {
         return true;
     }
-    let below = sidewake::sinks::files::json::object(value)
+    let below = sidewake::sinks::json::object(value)
         .map(|members| members.into_iter().map(|(_, value)| value).collect::<Vec<_>>())
-        .or_else(|| sidewake::sinks::files::json::array(value));
+        .or_else(|| sidewake::sinks::json::array(value));
     below.is_some_and(|below| {
         below.into_iter().all(|value| value == "null" || in_columns(value, columns))
     })

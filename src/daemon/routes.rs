@@ -19,6 +19,7 @@ use crate::event::signal::Signal;
 use crate::pipeline::classify::RULES;
 use crate::secret::Secret;
 use crate::sinks::files::{self, Files};
+use crate::sinks::row;
 use crate::sinks::{Sink, console, loki, otlp, remote_write};
 use crate::spool::{Spool, TierId};
 use crate::telemetry::RouteCounters;
@@ -307,7 +308,7 @@ fn files_route(
         None => {}
     }
     let rules = RULES.iter().map(|rule| (*rule).to_owned());
-    sink.names = Arc::new(files::Names {
+    sink.names = Arc::new(row::Names {
         classifier_rules: rules.collect(),
         sampling_rules: sampling_rules(config),
         policy: tier.name.clone(),

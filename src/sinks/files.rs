@@ -18,10 +18,8 @@
 //! would remove at once. A late event therefore lies in the folder of the day it arrived, and
 //! is kept for the tier's retention from that day on.
 
-pub mod json;
 pub mod name;
 pub mod place;
-pub mod row;
 
 mod group;
 mod lines;
@@ -32,18 +30,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::sinks::row::Names;
 use crate::sinks::{Encoder, Response, Sink, Transport, Verdict};
 
 /// A file closes when its first event is this old (design, section 5).
 pub const CLOSE_AGE: Duration = Duration::from_secs(60);
 
-/// The longest event that a file takes; longer ones are refused as `line_too_long`.
-pub const LINE_BYTES_MAX: usize = 16 << 20;
-
 /// How a tier's events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// One typed row per prediction, columns as [`row::Row`].
+    /// One typed row per prediction, columns as [`crate::sinks::row::Row`].
     Parquet,
     /// One JSON object per event; the layout stands in the module `lines`.
     Lines,
@@ -76,17 +72,6 @@ impl Format {
             Format::Lines => "jsonl",
         }
     }
-}
-
-/// Words for the numbers in a record, which the rows carry; config knows them.
-#[derive(Clone, Debug, Default)]
-pub struct Names {
-    /// By [`crate::event::record::Record::rule`]; rule 0 has no name.
-    pub classifier_rules: Vec<String>,
-    /// By [`crate::event::record::Record::sampling_rule`].
-    pub sampling_rules: Vec<String>,
-    /// Name or digest of the tier's policy; empty where there is none.
-    pub policy: String,
 }
 
 /// What one route to the embedded store needs to know. Cheap to clone.

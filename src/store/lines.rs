@@ -5,7 +5,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::Found;
 use super::wanted::Wanted;
-use crate::sinks::files::json;
+use crate::sinks::json;
 
 /// The events of one file that name an id. A line that is not JSON (a foreign edit) is skipped.
 pub(super) fn search(bytes: &[u8], wanted: &Wanted) -> Vec<Found> {

@@ -15,7 +15,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::Found;
 use super::wanted::Wanted;
-use crate::sinks::files::json;
+use crate::sinks::json;
 
 /// The rows of one file that have the id.
 pub(super) fn search<R: ChunkReader + 'static>(

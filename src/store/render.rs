@@ -7,7 +7,7 @@ mod trace;
 pub use page::page;
 
 use super::Found;
-use crate::sinks::files::json;
+use crate::sinks::json;
 
 /// One JSON object on a line of its own: `{"id": …, "found": [{tier, file, ts_ns, kind, level,
 /// source, record_id, text, fields: {…}}]}`, with the values' own text. JSON escapes control

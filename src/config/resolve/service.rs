@@ -2,7 +2,7 @@
 
 use super::super::{Service, raw};
 use super::Resolver;
-use crate::sinks::files::row::UNNAMED_SERVICE;
+use crate::sinks::row::UNNAMED_SERVICE;
 
 /// Variables that pod specs commonly fill from the downward API, and the attributes that they mean.
 const DOWNWARD: [(&str, &str); 7] = [

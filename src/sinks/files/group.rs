@@ -8,16 +8,15 @@
 //! column costs nothing: service, model and version of a pod hardly ever change), eight or twelve
 //! bytes a value, and nothing for a column that stays null.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
 use parquet::errors::Result;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 
-use super::row::Row;
-use super::table::{Leaf, Shape};
+use super::table::leaves;
+use crate::sinks::row::Row;
+use crate::sinks::row::field::{Columns, Leaf, Place, Value};
 
 /// A row group closes at this many bytes of text.
 pub(super) const ARENA_BYTES: usize = 640 << 10;
@@ -81,7 +80,7 @@ struct Run {
 impl Group {
     /// An empty group; holds nothing until a row comes.
     pub(super) fn new() -> Self {
-        let leaves = Row::SHAPES.iter().flat_map(|(_, shape)| shape.leaves());
+        let leaves = Row::SHAPES.iter().flat_map(|(_, shape)| leaves(*shape));
         let columns = leaves.map(|(leaf, definition_max, repetition_max)| Column {
             values: match leaf {
                 Leaf::Text | Leaf::Json => Values::Text(Vec::new()),
@@ -107,7 +106,7 @@ impl Group {
     pub(super) fn push(&mut self, row: &Row<'_>) {
         // In one piece: growing by doubling would touch twice the memory.
         self.arena.reserve_exact(ARENA_BYTES.saturating_sub(self.arena.len()));
-        row.append(self);
+        row.tell(self);
         self.n_rows += 1;
     }
 
@@ -211,93 +210,50 @@ fn expand(runs: &[Run], level: impl Fn(&Run) -> i16, out: &mut Vec<i16>) {
     }
 }
 
-/// A field of a row: knows its place in the table and how to add itself to its columns.
-pub(super) trait Field {
-    /// What it is in the schema.
-    const SHAPE: Shape;
-
-    /// Adds the field of the current row to the group's leaf columns from `leaf` on.
-    fn append(&self, group: &mut Group, leaf: usize);
-}
-
-/// A value of one leaf.
-pub(super) trait Value {
-    /// What its column holds.
-    const LEAF: Leaf;
-
-    /// Adds the value to its column.
-    fn store(&self, arena: &mut Vec<u8>, values: &mut Column);
-}
-
-impl<T: Value> Field for T {
-    const SHAPE: Shape = Shape::Leaf(T::LEAF, false);
-
-    fn append(&self, group: &mut Group, leaf: usize) {
-        self.store(&mut group.arena, &mut group.columns[leaf]);
-    }
-}
-
-impl<T: Value> Field for Option<T> {
-    const SHAPE: Shape = Shape::Leaf(T::LEAF, true);
-
-    fn append(&self, group: &mut Group, leaf: usize) {
-        if let Some(value) = self {
-            let column = &mut group.columns[leaf];
-            column.pad(group.n_rows);
+impl Columns for Group {
+    #[inline]
+    fn value(&mut self, place: Place, value: Value<'_>) {
+        let Self { arena, columns, n_rows, .. } = self;
+        let column = &mut columns[place.leaf];
+        if column.definition_max > 0 {
+            column.pad(*n_rows);
             column.run(1, 0, 1);
             column.n_rows += 1;
-            value.store(&mut group.arena, column);
+        }
+        column.store(value, arena);
+    }
+
+    fn element(&mut self, place: Place, n: usize, leaves: &[Option<Value<'_>>]) {
+        let Self { arena, columns, n_rows, .. } = self;
+        for (column, leaf) in columns[place.leaf..].iter_mut().zip(leaves) {
+            if n == 0 {
+                column.pad(*n_rows);
+                column.n_rows += 1;
+            }
+            // A member that may be null has one level more than the list itself.
+            let definition = if leaf.is_some() { column.definition_max } else { 1 };
+            column.run(definition, i16::from(n > 0), 1);
+            if let Some(value) = leaf {
+                column.store(*value, arena);
+            }
         }
     }
 }
 
-/// A list's element: its leaves, for lists of plain values one.
-pub(super) trait Element {
-    /// The list's shape.
-    const LIST: Shape;
-
-    /// Adds the element's leaves; the nth leaf by `put(n, Some(value) or None)`.
-    fn each(&self, put: &mut dyn FnMut(usize, Option<&dyn Store>));
-}
-
-/// [`Value`] without its constant, for elements of several types.
-pub(super) trait Store {
-    fn store(&self, arena: &mut Vec<u8>, values: &mut Column);
-}
-
-impl<T: Value> Store for T {
-    fn store(&self, arena: &mut Vec<u8>, values: &mut Column) {
-        Value::store(self, arena, values);
-    }
-}
-
-impl<T: Element> Field for Vec<T> {
-    const SHAPE: Shape = T::LIST;
-
-    fn append(&self, group: &mut Group, leaf: usize) {
-        for (n, element) in self.iter().enumerate() {
-            let Group { arena, columns, n_rows, .. } = group;
-            element.each(&mut |offset, value| {
-                let column = &mut columns[leaf + offset];
-                if n == 0 {
-                    column.pad(*n_rows);
-                    column.n_rows += 1;
-                }
-                // A member that may be null has one level more than the list itself.
-                let definition = if value.is_some() { column.definition_max } else { 1 };
-                column.run(definition, i16::from(n > 0), 1);
-                if let Some(value) = value {
-                    value.store(arena, column);
-                }
-            });
+impl Column {
+    #[inline]
+    fn store(&mut self, value: Value<'_>, arena: &mut Vec<u8>) {
+        match (&mut self.values, value) {
+            (Values::Text(spans), Value::Text(text)) => store_text(text, arena, spans),
+            (Values::Int64(values), Value::Integer(value)) => values.push(value),
+            (Values::Double(values), Value::Double(value)) => values.push(value),
+            (Values::Bool(values), Value::Bool(value)) => values.push(value),
+            _ => unreachable!("BUG: a value in a column of another type"),
         }
     }
 }
 
-fn store_text(text: &str, arena: &mut Vec<u8>, column: &mut Column) {
-    let Values::Text(spans) = &mut column.values else {
-        unreachable!("BUG: text in a column of another type");
-    };
+fn store_text(text: &str, arena: &mut Vec<u8>, spans: &mut Vec<Text>) {
     if let Some(last) = spans.last_mut()
         && arena.get(last.off as usize..(last.off + last.len) as usize) == Some(text.as_bytes())
     {
@@ -306,66 +262,4 @@ fn store_text(text: &str, arena: &mut Vec<u8>, column: &mut Column) {
     }
     spans.push(Text { off: arena.len() as u32, len: text.len() as u32, count: 1 });
     arena.extend_from_slice(text.as_bytes());
-}
-
-impl Value for Cow<'_, str> {
-    const LEAF: Leaf = Leaf::Text;
-
-    fn store(&self, arena: &mut Vec<u8>, column: &mut Column) {
-        store_text(self, arena, column);
-    }
-}
-
-impl Value for super::row::Json<'_> {
-    const LEAF: Leaf = Leaf::Json;
-
-    fn store(&self, arena: &mut Vec<u8>, column: &mut Column) {
-        store_text(&self.0, arena, column);
-    }
-}
-
-impl Value for i64 {
-    const LEAF: Leaf = Leaf::Integer;
-
-    fn store(&self, _: &mut Vec<u8>, column: &mut Column) {
-        if let Values::Int64(values) = &mut column.values {
-            values.push(*self);
-        }
-    }
-}
-
-impl Value for super::row::Micros {
-    const LEAF: Leaf = Leaf::Micros;
-
-    fn store(&self, arena: &mut Vec<u8>, column: &mut Column) {
-        Value::store(&self.0, arena, column);
-    }
-}
-
-impl Value for f64 {
-    const LEAF: Leaf = Leaf::Double;
-
-    fn store(&self, _: &mut Vec<u8>, column: &mut Column) {
-        if let Values::Double(values) = &mut column.values {
-            values.push(*self);
-        }
-    }
-}
-
-impl Value for bool {
-    const LEAF: Leaf = Leaf::Bool;
-
-    fn store(&self, _: &mut Vec<u8>, column: &mut Column) {
-        if let Values::Bool(values) = &mut column.values {
-            values.push(*self);
-        }
-    }
-}
-
-impl Element for Cow<'_, str> {
-    const LIST: Shape = Shape::List(Leaf::Text);
-
-    fn each(&self, put: &mut dyn FnMut(usize, Option<&dyn Store>)) {
-        put(0, Some(self));
-    }
 }

@@ -25,11 +25,13 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
-use super::{Format, LINE_BYTES_MAX, json, name};
+use super::{Format, name};
 use crate::event::batch::{Batch, Event};
 use crate::event::otlp::json::item_objects;
 use crate::event::record::Flags;
 use crate::event::signal::Signal;
+use crate::sinks::json;
+use crate::sinks::row::EVENT_BYTES_MAX;
 use crate::sinks::{Body, Encoder, LogRange, Refused};
 
 const TIME: &[BorrowedFormatItem<'_>] =
@@ -149,7 +151,7 @@ impl Encoder for Lines {
         let mut write = |index: usize, bytes: Option<&[u8]>| {
             let Some(event) = batch.event(index) else { return };
             let bytes = bytes.unwrap_or(event.bytes);
-            if bytes.len() > LINE_BYTES_MAX {
+            if bytes.len() > EVENT_BYTES_MAX {
                 refused.push(Refused { event: index, reason: "line_too_long" });
                 return;
             }

@@ -9,9 +9,10 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::group::Group;
-use super::row::build::Builder;
-use super::{Format, Names, name, table};
+use super::{Format, name, table};
 use crate::event::batch::Batch;
+use crate::sinks::row::Names;
+use crate::sinks::row::build::Builder;
 use crate::sinks::{Body, Encoder, LogRange, Refused};
 
 /// The file's bytes count this many times in [`Encoder::len`]: features that hardly compress

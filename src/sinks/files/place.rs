@@ -19,7 +19,8 @@ use bytes::Bytes;
 use parquet::file::reader::{ChunkReader, FileReader};
 use parquet::file::serialized_reader::SerializedFileReader;
 
-use crate::sinks::files::{Format, json, name, parquet::FIRST_RECORD_ID};
+use crate::sinks::files::{Format, name, parquet::FIRST_RECORD_ID};
+use crate::sinks::json;
 
 /// Writes `bytes` to `root/file_name` (as [`crate::sinks::Body`] has them) and removes earlier cuts
 /// of the same batch. Returns where the file is.

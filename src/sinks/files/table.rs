@@ -1,5 +1,5 @@
 //! How a row's fields become Parquet columns: the mapping of Rust types to schema nodes and the
-//! writer's settings per column. The list of columns itself is [`super::row::Row`].
+//! writer's settings per column. The list of columns itself is [`crate::sinks::row::Row`].
 //!
 //! # Why
 //! JSON columns are strings with Parquet's JSON logical type: a number keeps its source's text, and
@@ -21,96 +21,66 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::{ColumnPath, Type, TypePtr};
 
 use super::group::ROWS_MAX;
-use super::row::Row;
+use crate::sinks::row::Row;
+use crate::sinks::row::field::{Leaf, Shape};
 
-/// What one leaf column holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leaf {
-    /// UTF-8 text.
-    Text,
-    /// JSON text.
-    Json,
-    /// 64-bit integer.
-    Integer,
-    /// 64-bit float.
-    Double,
-    /// Boolean.
-    Bool,
-    /// Microseconds since 1970, UTC.
-    Micros,
+fn physical(leaf: Leaf) -> (Physical, Option<LogicalType>) {
+    match leaf {
+        Leaf::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
+        Leaf::Json => (Physical::BYTE_ARRAY, Some(LogicalType::Json)),
+        Leaf::Integer => (Physical::INT64, None),
+        Leaf::Double => (Physical::DOUBLE, None),
+        Leaf::Bool => (Physical::BOOLEAN, None),
+        Leaf::Micros => (Physical::INT64, Some(LogicalType::timestamp(true, TimeUnit::MICROS))),
+    }
 }
 
-impl Leaf {
-    fn physical(self) -> (Physical, Option<LogicalType>) {
-        match self {
-            Leaf::Text => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
-            Leaf::Json => (Physical::BYTE_ARRAY, Some(LogicalType::Json)),
-            Leaf::Integer => (Physical::INT64, None),
-            Leaf::Double => (Physical::DOUBLE, None),
-            Leaf::Bool => (Physical::BOOLEAN, None),
-            Leaf::Micros => (Physical::INT64, Some(LogicalType::timestamp(true, TimeUnit::MICROS))),
+fn leaf_node(leaf: Leaf, name: &str, nullable: bool) -> Result<TypePtr> {
+    let (physical, logical) = physical(leaf);
+    let repetition = if nullable { Repetition::OPTIONAL } else { Repetition::REQUIRED };
+    let node = Type::primitive_type_builder(name, physical)
+        .with_logical_type(logical)
+        .with_repetition(repetition);
+    Ok(Arc::new(node.build()?))
+}
+
+fn node(shape: Shape, name: &str) -> Result<TypePtr> {
+    let element = match shape {
+        Shape::Leaf(leaf, nullable) => return leaf_node(leaf, name, nullable),
+        Shape::List(leaf) => leaf_node(leaf, "element", false)?,
+        Shape::Structs(members) => {
+            let node =
+                |(name, leaf, nullable): &(&str, Leaf, bool)| leaf_node(*leaf, name, *nullable);
+            let members: Result<Vec<TypePtr>> = members.iter().map(node).collect();
+            group("element", Repetition::REQUIRED, None, members?)?
         }
-    }
+    };
+    let list = group("list", Repetition::REPEATED, None, vec![element])?;
+    group(name, Repetition::REQUIRED, Some(LogicalType::List), vec![list])
+}
 
-    fn node(self, name: &str, nullable: bool) -> Result<TypePtr> {
-        let (physical, logical) = self.physical();
-        let repetition = if nullable { Repetition::OPTIONAL } else { Repetition::REQUIRED };
-        let node = Type::primitive_type_builder(name, physical)
-            .with_logical_type(logical)
-            .with_repetition(repetition);
-        Ok(Arc::new(node.build()?))
+/// The paths of a field's leaves.
+fn paths(shape: Shape, name: &str) -> Vec<ColumnPath> {
+    let below = |leaf: &str| {
+        let path = [name, "list", "element", leaf].map(str::to_owned);
+        ColumnPath::new(path.into_iter().filter(|part| !part.is_empty()).collect())
+    };
+    match shape {
+        Shape::Leaf(..) => vec![ColumnPath::from(name)],
+        Shape::List(_) => vec![below("")],
+        Shape::Structs(members) => members.iter().map(|(leaf, ..)| below(leaf)).collect(),
     }
 }
 
-/// What a field of a row is in the table.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Shape {
-    /// One leaf; the flag says whether it may be null.
-    Leaf(Leaf, bool),
-    /// A list of leaves that are never null.
-    List(Leaf),
-    /// A list of structs with these members.
-    Structs(&'static [(&'static str, Leaf, bool)]),
-}
-
-impl Shape {
-    fn node(self, name: &str) -> Result<TypePtr> {
-        let element = match self {
-            Shape::Leaf(leaf, nullable) => return leaf.node(name, nullable),
-            Shape::List(leaf) => leaf.node("element", false)?,
-            Shape::Structs(members) => {
-                let leaf = |(name, leaf, nullable): &(&str, Leaf, bool)| leaf.node(name, *nullable);
-                let members: Result<Vec<TypePtr>> = members.iter().map(leaf).collect();
-                group("element", Repetition::REQUIRED, None, members?)?
-            }
-        };
-        let list = group("list", Repetition::REPEATED, None, vec![element])?;
-        group(name, Repetition::REQUIRED, Some(LogicalType::List), vec![list])
-    }
-
-    /// The paths of the field's leaves.
-    fn paths(self, name: &str) -> Vec<ColumnPath> {
-        let below = |leaf: &str| {
-            let path = [name, "list", "element", leaf].map(str::to_owned);
-            ColumnPath::new(path.into_iter().filter(|part| !part.is_empty()).collect())
-        };
-        match self {
-            Shape::Leaf(..) => vec![ColumnPath::from(name)],
-            Shape::List(_) => vec![below("")],
-            Shape::Structs(members) => members.iter().map(|(leaf, ..)| below(leaf)).collect(),
-        }
-    }
-
-    /// The leaves of the field, each with its largest definition and repetition level.
-    pub(super) fn leaves(self) -> Vec<(Leaf, i16, i16)> {
-        match self {
-            Shape::Leaf(leaf, nullable) => vec![(leaf, i16::from(nullable), 0)],
-            Shape::List(leaf) => vec![(leaf, 1, 1)],
-            Shape::Structs(members) => {
-                let leaf =
-                    |&(_, leaf, nullable): &(&str, Leaf, bool)| (leaf, 1 + i16::from(nullable), 1);
-                members.iter().map(leaf).collect()
-            }
+/// The leaves of a field, each with its largest definition and repetition level.
+pub(super) fn leaves(shape: Shape) -> Vec<(Leaf, i16, i16)> {
+    match shape {
+        Shape::Leaf(leaf, nullable) => vec![(leaf, i16::from(nullable), 0)],
+        Shape::List(leaf) => vec![(leaf, 1, 1)],
+        Shape::Structs(members) => {
+            let leaf =
+                |&(_, leaf, nullable): &(&str, Leaf, bool)| (leaf, 1 + i16::from(nullable), 1);
+            members.iter().map(leaf).collect()
         }
     }
 }
@@ -134,7 +104,7 @@ fn group(
 /// None for the columns as they stand; the crate's builders are fallible.
 pub(super) fn schema() -> Result<TypePtr> {
     let fields: Result<Vec<TypePtr>> =
-        Row::SHAPES.iter().map(|(name, shape)| shape.node(name)).collect();
+        Row::SHAPES.iter().map(|(name, shape)| node(*shape, name)).collect();
     Ok(Arc::new(Type::group_type_builder("predictions").with_fields(fields?).build()?))
 }
 
@@ -197,7 +167,7 @@ pub(super) fn properties() -> Result<WriterProperties> {
         let is_json = matches!(shape, Shape::Leaf(Leaf::Json, _));
         let is_text = matches!(shape, Shape::Leaf(Leaf::Text, _));
         let is_distinct = is_json || DISTINCT.contains(name);
-        for path in shape.paths(name) {
+        for path in paths(*shape, name) {
             if is_json || (is_text && !BOUNDED.contains(name)) {
                 builder =
                     builder.set_column_statistics_enabled(path.clone(), EnabledStatistics::None);

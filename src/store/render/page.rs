@@ -8,8 +8,8 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::{printable, trace};
-use crate::sinks::files::json;
-use crate::sinks::files::row::UNNAMED_SERVICE;
+use crate::sinks::json;
+use crate::sinks::row::UNNAMED_SERVICE;
 use crate::store::Found;
 use crate::store::lines::parse_ts;
 

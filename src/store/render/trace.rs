@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::printable;
-use crate::sinks::files::json;
+use crate::sinks::json;
 use crate::store::Found;
 
 /// Deeper calls are not indented further.

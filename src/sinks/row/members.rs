@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::alias::{Alias, Lookup};
-use crate::sinks::files::json;
+use crate::sinks::json;
 
 /// Levels below the outermost object that are looked into (`captureData.endpointInput.data`).
 const DEPTH_MAX: usize = 3;

@@ -1,10 +1,12 @@
 //! One prediction as a typed row, and the list of the table's columns: the fields of [`Row`] in
-//! their order are the columns of the embedded store and of the BigQuery table alike. How an event
-//! becomes rows is [`build`]; which names of which framework fill which column is [`alias`].
+//! their order are the columns of the embedded store's Parquet and of the BigQuery table alike. How
+//! an event becomes rows is [`build`]; which names of which framework fill which column is
+//! [`alias`].
 
 pub mod alias;
 pub mod build;
 mod columns;
+pub mod field;
 mod logfmt;
 mod mapping;
 mod members;
@@ -13,11 +15,24 @@ mod values;
 
 use std::borrow::Cow;
 
-use super::group::{Element, Field, Group, Store};
-use super::table::{Leaf, Shape};
+use field::{Columns, Element, Field, Leaf, Place, Shape, Value};
 
 /// `service.name` where nobody said one, as OpenTelemetry has it.
 pub const UNNAMED_SERVICE: &str = "unknown_service";
+
+/// The longest event that becomes a row or a line; longer ones are refused as `line_too_long`.
+pub const EVENT_BYTES_MAX: usize = 16 << 20;
+
+/// Words for the numbers in a record, which the rows carry; config knows them.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    /// By [`crate::event::record::Record::rule`]; rule 0 has no name.
+    pub classifier_rules: Vec<String>,
+    /// By [`crate::event::record::Record::sampling_rule`].
+    pub sampling_rules: Vec<String>,
+    /// Name or digest of the tier's policy; empty where there is none.
+    pub policy: String,
+}
 
 /// JSON text as it stood in the event, numbers to the byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,24 +91,18 @@ macro_rules! table {
             pub(super) const SHAPES: [(&'static str, Shape); [$(stringify!($name)),+].len()] =
                 [$((stringify!($name), <$type as Field>::SHAPE)),+];
 
-            /// Adds the row to the columns.
-            pub(super) fn append(&self, group: &mut Group) {
-                let mut leaf = 0;
+            /// Tells all that the row holds, field by field.
+            pub(super) fn tell(&self, columns: &mut impl Columns) {
+                let (mut field, mut leaf) = (0, 0);
                 $(
-                    self.$name.append(group, leaf);
-                    leaf += const { n_leaves(<$type as Field>::SHAPE) };
+                    self.$name.tell(Place { field, leaf }, columns);
+                    field += 1;
+                    leaf += const { <$type as Field>::SHAPE.n_leaves() };
                 )+
-                let _ = leaf;
+                let _ = (field, leaf);
             }
         }
     };
-}
-
-const fn n_leaves(shape: Shape) -> usize {
-    match shape {
-        Shape::Leaf(..) | Shape::List(_) => 1,
-        Shape::Structs(members) => members.len(),
-    }
 }
 
 table! {
@@ -258,9 +267,8 @@ impl Element for ClassScore<'_> {
     const LIST: Shape =
         Shape::Structs(&[("label", Leaf::Text, false), ("score", Leaf::Double, false)]);
 
-    fn each(&self, put: &mut dyn FnMut(usize, Option<&dyn Store>)) {
-        put(0, Some(&self.label));
-        put(1, Some(&self.score));
+    fn leaves(&self, each: impl FnOnce(&[Option<Value<'_>>])) {
+        each(&[Some(Value::Text(&self.label)), Some(Value::Double(self.score))]);
     }
 }
 
@@ -268,9 +276,8 @@ impl Element for FeatureFlag<'_> {
     const LIST: Shape =
         Shape::Structs(&[("key", Leaf::Text, false), ("variant", Leaf::Text, false)]);
 
-    fn each(&self, put: &mut dyn FnMut(usize, Option<&dyn Store>)) {
-        put(0, Some(&self.key));
-        put(1, Some(&self.variant));
+    fn leaves(&self, each: impl FnOnce(&[Option<Value<'_>>])) {
+        each(&[Some(Value::Text(&self.key)), Some(Value::Text(&self.variant))]);
     }
 }
 
@@ -282,10 +289,12 @@ impl Element for Redaction<'_> {
         ("n", Leaf::Integer, true),
     ]);
 
-    fn each(&self, put: &mut dyn FnMut(usize, Option<&dyn Store>)) {
-        put(0, self.path.as_ref().map(|text| text as &dyn Store));
-        put(1, self.entity.as_ref().map(|text| text as &dyn Store));
-        put(2, Some(&self.action));
-        put(3, self.n.as_ref().map(|n| n as &dyn Store));
+    fn leaves(&self, each: impl FnOnce(&[Option<Value<'_>>])) {
+        each(&[
+            self.path.as_deref().map(Value::Text),
+            self.entity.as_deref().map(Value::Text),
+            Some(Value::Text(&self.action)),
+            self.n.map(Value::Integer),
+        ]);
     }
 }

@@ -12,7 +12,8 @@ use super::members::Members;
 use super::{Json, MaybeText, Row, UNNAMED_SERVICE, columns, values};
 use crate::event::batch::Event;
 use crate::event::record::{Flags, Kind, Level};
-use crate::sinks::files::{json, name};
+use crate::sinks::files::name;
+use crate::sinks::json;
 
 /// A line's members on their way into a row.
 pub(super) struct Mapping<'r, 'a> {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use super::alias::Unit;
 use super::{ClassScore, FeatureFlag};
-use crate::sinks::files::json;
+use crate::sinks::json;
 
 /// Milliseconds of a duration whose key told `unit`; else the value must tell
 /// (`"357.8ms"`, `"1.2s"`).

@@ -5,7 +5,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::sinks::files::json;
+use crate::sinks::json;
 
 /// The object; what is nothing but text has one member.
 pub(super) fn to_object(text: &str) -> String {

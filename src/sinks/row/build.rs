@@ -13,10 +13,11 @@ use std::sync::Arc;
 use super::alias::Lookup;
 use super::mapping::Mapping;
 use super::members::Members;
+use super::{EVENT_BYTES_MAX, Names};
 use super::{Micros, Redaction, Row, logfmt, text};
 use crate::event::batch::Event;
 use crate::event::record::Flags;
-use crate::sinks::files::{LINE_BYTES_MAX, Names, json};
+use crate::sinks::json;
 
 /// Builds rows; keeps what it learned of the lines' shapes.
 #[derive(Debug, Default)]
@@ -41,7 +42,7 @@ impl Builder {
         event: Event<'_>,
         mut each: impl FnMut(&Row<'_>),
     ) -> Result<(), &'static str> {
-        if event.bytes.len() > LINE_BYTES_MAX {
+        if event.bytes.len() > EVENT_BYTES_MAX {
             return Err("line_too_long");
         }
         let line = json::utf8(event.bytes);

@@ -1,7 +1,7 @@
 //! logfmt as a JSON object, so that rows are built from one form only. Values stay text but for
 //! those that are JSON scalars as they stand.
 
-use crate::sinks::files::json;
+use crate::sinks::json;
 
 /// `key=value key2="quoted \"value\""` as one JSON object; `None` when there is no pair.
 pub(super) fn to_json(line: &str) -> Option<String> {
