@@ -54,6 +54,7 @@ const SKIPPED: &[&str] = &[
     "__pycache__",
     "opentelemetry-proto",
     "prometheus-proto",
+    "bigquery-proto",
 ];
 
 #[test]
