@@ -2,7 +2,7 @@
 
 Owns how a table's metadata and its rows are printed: one JSON object, and one a row. JSON columns are
 the text that is stored, timestamps are whole microseconds since 1970, integers are numbers, BYTES are
-base64, and what is NULL is null. Does not write rows. Needs the environment `bigquery`.
+base64, floats that are no numbers are "NaN", "Infinity" and "-Infinity", and what is NULL is null. Does not write rows. Needs the environment `bigquery`.
 
     bigquery_reader.py --rest http://127.0.0.1:9050 --project test create DATASET
     bigquery_reader.py --rest http://127.0.0.1:9050 --project test table DATASET.TABLE
@@ -14,6 +14,7 @@ Exit codes: 0 done; 4 there is no such table or data set; anything else is an er
 import argparse
 import decimal
 import json
+import math
 import sys
 
 from google.api_core.client_options import ClientOptions
@@ -31,6 +32,7 @@ def column(field):
     return said
 
 
+NO_NUMBERS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 STANDARD = {"INTEGER": "INT64", "FLOAT": "FLOAT64", "BOOLEAN": "BOOL", "RECORD": "STRUCT"}
 
 
@@ -74,7 +76,7 @@ def value(field, cell):
         return int(cell)
     if kind == "FLOAT64":
         number = float(cell)
-        return number if number - number == 0 else str(cell)
+        return number if math.isfinite(number) else NO_NUMBERS[str(number)]
     if kind == "BOOL":
         return cell if isinstance(cell, bool) else cell.lower() == "true"
     if kind == "TIMESTAMP":

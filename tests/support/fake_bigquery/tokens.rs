@@ -1,0 +1,178 @@
+//! Tokens: a service account's by `/token`, a machine's by the metadata server, and which are good.
+//!
+//! Owns what an assertion must say and be signed by. The account and its key are for tests alone:
+//! nothing else knows them.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use data_encoding::{BASE64, BASE64URL_NOPAD};
+use ring::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
+use serde_json::{Value, json};
+
+use super::grpc::percent_decoded;
+use super::rest::Said;
+use super::{Called, FakeBigQuery, State};
+
+const KEY: &str = include_str!("../../fixtures/bigquery-account/key.pem");
+const EMAIL: &str = "sidewake@test.iam.gserviceaccount.com";
+const KEY_ID: &str = "0123456789abcdef0123456789abcdef01234567";
+const SCOPES: [&str; 3] = [
+    "https://www.googleapis.com/auth/bigquery",
+    "https://www.googleapis.com/auth/bigquery.insertdata",
+    "https://www.googleapis.com/auth/cloud-platform",
+];
+/// How far a client's clock may be from ours.
+const SKEW_SECS: i64 = 300;
+
+/// Those that were given, and until when they are good.
+#[derive(Debug, Default)]
+pub(crate) struct Tokens {
+    good: Vec<(String, Instant)>,
+    n_given: usize,
+}
+
+impl Tokens {
+    pub(crate) fn accept(&mut self, token: String, life: Duration) {
+        self.good.push((token, Instant::now() + life));
+    }
+
+    pub(crate) fn revoke(&mut self) {
+        self.good.clear();
+    }
+
+    pub(crate) fn n_given(&self) -> usize {
+        self.n_given
+    }
+
+    fn give(&mut self, life: Duration) -> Value {
+        self.n_given += 1;
+        // As long as real ones, and with their dots at the end.
+        let token = format!("ya29.{:0>180}..", self.n_given);
+        self.accept(token.clone(), life);
+        json!({ "access_token": token, "expires_in": life.as_secs(), "token_type": "Bearer" })
+    }
+}
+
+/// The key file of the account.
+pub(crate) fn account(token_url: &str) -> Value {
+    json!({
+        "type": "service_account",
+        "project_id": "test",
+        "private_key_id": KEY_ID,
+        "private_key": KEY,
+        "client_email": EMAIL,
+        "client_id": "100000000000000000000",
+        "auth_uri": "https://accounts.google.com/o/oauth2/auth",
+        "token_uri": token_url,
+        "universe_domain": "googleapis.com",
+    })
+}
+
+impl State {
+    /// Whether a request has a token that is good; that it has none is an offence.
+    pub(crate) fn authorized(&mut self, header: &str, path: &str) -> Result<(), String> {
+        let Some(token) = header.strip_prefix("Bearer ") else {
+            self.offend(format!("no token: {path}"));
+            return Err("no token".to_owned());
+        };
+        let now = Instant::now();
+        if self.tokens.good.iter().any(|(good, until)| good == token && now < *until) {
+            return Ok(());
+        }
+        self.refuse(format!("a token that is not good: {path}"));
+        Err("not good, or no longer".to_owned())
+    }
+}
+
+/// Gives a token, or says why not.
+pub(crate) fn serve(
+    fake: &FakeBigQuery,
+    state: &mut State,
+    called: &Called,
+    path: &str,
+    body: &[u8],
+) -> Said {
+    let life = fake.options.token_life;
+    if path == "/token" {
+        return match granted(called, body, &fake.token_url()) {
+            Ok(()) => Said::ok(state.tokens.give(life)),
+            Err(no) => {
+                state.offend(format!("/token: {no}"));
+                let body = json!({ "error": "invalid_grant", "error_description": no });
+                Said { status: 400, body, is_metadata: false }
+            }
+        };
+    }
+    let flavor = called.headers.get("metadata-flavor").map(String::as_str);
+    let is_asked_well = called.method == "GET" && flavor == Some("Google");
+    let known = "/computeMetadata/v1/instance/service-accounts/default/";
+    let mut said = match path.strip_prefix(known) {
+        _ if !is_asked_well => {
+            state.offend(format!("metadata: {} with Metadata-Flavor {flavor:?}", called.method));
+            Said::error(403, "forbidden", "Metadata-Flavor")
+        }
+        Some("token") => Said::ok(state.tokens.give(life)),
+        Some("email") => Said::ok(json!(EMAIL)),
+        _ => Said::error(404, "notFound", path),
+    };
+    said.is_metadata = true;
+    said
+}
+
+/// Whether a form holds an assertion that is ours.
+fn granted(called: &Called, body: &[u8], token_url: &str) -> Result<(), String> {
+    let kind = called.headers.get("content-type").map(String::as_str).unwrap_or_default();
+    if called.method != "POST" || !kind.starts_with("application/x-www-form-urlencoded") {
+        return Err(format!("{} of {kind}", called.method));
+    }
+    let form = std::str::from_utf8(body).map_err(|error| error.to_string())?;
+    let field = |name: &str| {
+        let pairs = form.split('&').filter_map(|pair| pair.split_once('='));
+        let found = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next();
+        found.and_then(percent_decoded).ok_or_else(|| format!("no {name}"))
+    };
+    let grant = field("grant_type")?;
+    if grant != "urn:ietf:params:oauth:grant-type:jwt-bearer" {
+        return Err(format!("grant_type {grant}"));
+    }
+    asserted(&field("assertion")?, token_url)
+}
+
+fn asserted(assertion: &str, token_url: &str) -> Result<(), String> {
+    let parts: Vec<&str> = assertion.split('.').collect();
+    let [head, claims, signature] = parts[..] else { return Err("no JWT".to_owned()) };
+    let decode = |part: &str| {
+        BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|error| format!("{part}: {error}"))
+    };
+    let json = |part: &str| {
+        serde_json::from_slice::<Value>(&decode(part)?).map_err(|error| error.to_string())
+    };
+    let (header, said) = (json(head)?, json(claims)?);
+    if header["alg"] != "RS256" || header["typ"] != "JWT" || header["kid"] != KEY_ID {
+        return Err(format!("header {header}"));
+    }
+    if said["iss"] != EMAIL || said["aud"] != token_url {
+        return Err(format!("iss or aud: {said}"));
+    }
+    let scope = said["scope"].as_str().unwrap_or_default();
+    if scope.is_empty() || !scope.split(' ').all(|one| SCOPES.contains(&one)) {
+        return Err(format!("scope {scope}"));
+    }
+    let number = |key: &str| said[key].as_i64().ok_or_else(|| format!("no {key}: {said}"));
+    let (issued, expires) = (number("iat")?, number("exp")?);
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_secs() as i64;
+    if (issued - now).abs() > SKEW_SECS || expires <= now || expires - issued > 3600 {
+        return Err(format!("iat {issued}, exp {expires}, now {now}"));
+    }
+    let signed = &assertion[..head.len() + 1 + claims.len()];
+    let pair = key_pair();
+    let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref());
+    key.verify(signed.as_bytes(), &decode(signature)?).map_err(|_| "the signature".to_owned())
+}
+
+/// The account's key.
+pub(crate) fn key_pair() -> RsaKeyPair {
+    let lines: String = KEY.lines().filter(|line| !line.starts_with("--")).collect();
+    let der = BASE64.decode(lines.as_bytes()).expect("base64");
+    RsaKeyPair::from_pkcs8(&der).expect("a key")
+}
