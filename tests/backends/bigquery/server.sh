@@ -35,6 +35,6 @@ run_server() {
   local numbers
   read -ra numbers <ports
   mkdir -p data
-  HOME=$bin exec "$bin/bin/python" -m bqemulator start --persistent --data-dir data --project test \
+  HOME=$bin exec "$bin/bin/python" "$here/bigquery/start.py" start --persistent --data-dir data --project test \
     --rest-port "${numbers[0]}" --grpc-port "${numbers[1]}" --log-level warning
 }
