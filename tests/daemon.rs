@@ -44,6 +44,8 @@ mod outage;
 mod real;
 #[path = "daemon/reload.rs"]
 mod reload;
+#[path = "daemon/remote_write.rs"]
+mod remote_write;
 #[path = "daemon/rig.rs"]
 #[allow(dead_code, reason = "tests to come use more of it")]
 mod rig;
@@ -68,6 +70,9 @@ mod fake_loki;
 #[path = "support/fake_otlp.rs"]
 #[allow(dead_code, reason = "tests to come use more of it")]
 mod fake_otlp;
+#[path = "support/fake_remote_write.rs"]
+#[allow(dead_code, reason = "shared with the tests of conformance, which use more of it")]
+mod fake_remote_write;
 #[path = "support/logproto.rs"]
 mod logproto;
 #[path = "support/otlp_client.rs"]
@@ -75,6 +80,8 @@ mod logproto;
 mod otlp_client;
 #[path = "otlp_proto/messages.rs"]
 mod otlp_proto;
+#[path = "remote_write_proto/messages.rs"]
+mod remote_write_proto;
 #[path = "support/watched.rs"]
 #[allow(dead_code, reason = "shared with tests that use more of it")]
 mod watched;

@@ -21,6 +21,7 @@ mod form;
 mod served;
 
 #[path = "support/fake_remote_write.rs"]
+#[allow(dead_code, reason = "shared with the tests of the daemon, which use more of it")]
 mod fake_remote_write;
 #[path = "otlp_proto/messages.rs"]
 mod otlp_proto;

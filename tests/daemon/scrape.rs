@@ -271,13 +271,13 @@ fn check_held(held: &[Json], told: &Told, port: &str, is_openmetrics: bool) {
 
 /// A target of our own: what it answers, by path, and what it was asked.
 #[derive(Clone)]
-struct Exposer {
-    address: String,
+pub(crate) struct Exposer {
+    pub(crate) address: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Exposer {
-    fn start(answer: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(answer: impl Fn(&str) -> Option<Vec<u8>> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -319,7 +319,7 @@ fn serve(stream: &TcpStream, told: &Mutex<Vec<String>>, answer: &dyn Fn(&str) ->
     }
 }
 
-fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let len = body.len();
     let head =
         format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {len}\r\n{headers}\r\n");

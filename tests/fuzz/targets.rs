@@ -28,6 +28,8 @@ pub(crate) mod pipeline;
 pub(crate) mod prometheus;
 #[path = "targets/protect.rs"]
 pub(crate) mod protect;
+#[path = "targets/remote_write.rs"]
+pub(crate) mod remote_write;
 
 /// Calls the given macro with every target: its name, and its function.
 macro_rules! for_each_target {
@@ -50,6 +52,7 @@ macro_rules! for_each_target {
             prometheus_text: $crate::targets::prometheus::text,
             prometheus_openmetrics: $crate::targets::prometheus::openmetrics,
             prometheus_protobuf: $crate::targets::prometheus::protobuf,
+            remote_write: $crate::targets::remote_write::bodies,
             time: $crate::targets::pipeline::times,
             condition: $crate::targets::pipeline::condition,
             line: $crate::targets::pipeline::line,

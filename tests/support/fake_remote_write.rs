@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use prost::Message as _;
 
@@ -24,6 +24,8 @@ pub(crate) enum Act {
     Store(u16, String),
     /// Stored but for as many samples of the end, with 400 and the headers of what was written.
     StoreBut(usize),
+    /// Stored, and answered only after so long.
+    StoreSlowly(Duration),
 }
 
 impl Act {
@@ -82,10 +84,37 @@ impl Series {
         format!("{}{{{}}}", self.label("__name__"), labels.join(","))
     }
 
+    /// As Prometheus names it in its answers.
+    fn as_prometheus(&self) -> String {
+        let labels: Vec<String> =
+            self.labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+        format!("{{{}}}", labels.join(", "))
+    }
+
     pub(crate) fn label(&self, name: &str) -> &str {
         let found = self.labels.iter().find(|(other, _)| other == name);
         found.map_or("", |(_, value)| value.as_str())
     }
+}
+
+/// What is stored of a series at one time.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept {
+    pub(crate) time: i64,
+    /// The value; of a histogram, its sum, which is what says that it is stale.
+    pub(crate) bits: u64,
+    pub(crate) start: i64,
+    /// A histogram's.
+    pub(crate) count: Option<u64>,
+    /// What became of each request that had it; `None` is that it was not answered.
+    pub(crate) answers: Vec<Option<Reply>>,
+}
+
+/// When a request was answered, and when the connection was taken that it came by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reply {
+    pub(crate) connected_at: Instant,
+    pub(crate) at: Instant,
 }
 
 #[derive(Debug)]
@@ -93,10 +122,16 @@ struct State {
     acts: VecDeque<Act>,
     speaks: Speaks,
     requests: Vec<Request>,
-    /// Times and bits by series.
-    stored: BTreeMap<String, Vec<(i64, u64)>>,
+    /// By series, in order.
+    stored: BTreeMap<String, Vec<Kept>>,
     n_repeated: usize,
     offences: Vec<String>,
+}
+
+/// An answer, and how long it takes.
+struct Answer {
+    text: Option<String>,
+    after: Duration,
 }
 
 #[derive(Clone)]
@@ -124,7 +159,8 @@ impl FakeRemoteWrite {
             for stream in listener.incoming().flatten() {
                 let fake = serving.clone();
                 // An end of the connection is no error.
-                std::thread::spawn(move || while fake.serve(&stream).is_some() {});
+                let connected_at = Instant::now();
+                std::thread::spawn(move || while fake.serve(&stream, connected_at).is_some() {});
             }
         });
         fake
@@ -142,8 +178,34 @@ impl FakeRemoteWrite {
         self.state().requests.clone()
     }
 
+    /// Forgets the acts that were not played yet.
+    pub(crate) fn recover(&self) {
+        self.state().acts.clear();
+    }
+
+    /// Times and bits by series.
     pub(crate) fn stored(&self) -> BTreeMap<String, Vec<(i64, u64)>> {
+        let state = self.state();
+        let each = state.stored.iter().map(|(name, kept)| {
+            (name.clone(), kept.iter().map(|one| (one.time, one.bits)).collect())
+        });
+        each.collect()
+    }
+
+    /// All that is known of what is stored.
+    pub(crate) fn kept(&self) -> BTreeMap<String, Vec<Kept>> {
         self.state().stored.clone()
+    }
+
+    /// How many requests came.
+    pub(crate) fn n_requests(&self) -> usize {
+        self.state().requests.len()
+    }
+
+    /// The newest value of the series, if `name` has one.
+    pub(crate) fn newest(&self, name: &str) -> Option<f64> {
+        let newest = self.state().stored.get(name)?.last().map(|one| one.bits);
+        newest.map(f64::from_bits)
     }
 
     /// Samples that were stored before, to the bit.
@@ -160,7 +222,7 @@ impl FakeRemoteWrite {
     }
 
     /// One request; `None` at the end of the connection.
-    fn serve(&self, mut stream: &TcpStream) -> Option<()> {
+    fn serve(&self, mut stream: &TcpStream, connected_at: Instant) -> Option<()> {
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
@@ -176,8 +238,11 @@ impl FakeRemoteWrite {
         let len = headers["content-length"].parse().expect("a length");
         let mut body = vec![0; len];
         stream.read_exact(&mut body).ok()?;
-        let answer = self.answer(line, headers, &body)?;
-        stream.write_all(answer.as_bytes()).ok()
+        let Answer { text, after } = self.answer(line, headers, &body, connected_at);
+        if !after.is_zero() {
+            std::thread::park_timeout(after);
+        }
+        stream.write_all(text?.as_bytes()).ok()
     }
 
     fn answer(
@@ -185,14 +250,17 @@ impl FakeRemoteWrite {
         line: String,
         headers: BTreeMap<String, String>,
         body: &[u8],
-    ) -> Option<String> {
+        connected_at: Instant,
+    ) -> Answer {
         let mut state = self.state();
+        let at_once = |text| Answer { text: Some(text), after: Duration::ZERO };
+        let never = Answer { text: None, after: Duration::ZERO };
         // A block is one that the decoder of blocks takes whole.
         let raw = match snap::raw::Decoder::new().decompress_vec(body) {
             Ok(raw) => raw,
             Err(error) => {
                 state.offences.push(format!("no snappy block: {error}"));
-                return Some(answered(400, "", ""));
+                return at_once(answered(400, "", ""));
             }
         };
         let is_two = headers.get("content-type").is_some_and(|kind| kind.contains("v2"));
@@ -201,57 +269,141 @@ impl FakeRemoteWrite {
             true => series_of_two(&raw, &mut state.offences),
             false => series_of_one(&raw),
         };
-        for one in &series {
-            offences_of(one, &mut state.offences);
-        }
+        offences_of_all(&series, &mut state.offences);
         state.requests.push(Request { at, line, headers, raw, is_two, series: series.clone() });
-        let n_samples: usize = series.iter().map(|one| one.samples.len()).sum();
-        let n_histograms: usize = series.iter().map(|one| one.histograms.len()).sum();
-        match state.acts.pop_front() {
-            Some(Act::Break) => return None,
+        let act = state.acts.pop_front();
+        match act {
+            Some(Act::Break) => return never,
             Some(Act::Say(status, headers, body)) => {
-                return Some(answered(status, &headers, &body));
+                return at_once(answered(status, &headers, &body));
             }
-            Some(Act::StoreAndBreak) => {
-                state.store(&series, n_samples);
-                return None;
-            }
-            Some(Act::Store(status, body)) => {
-                state.store(&series, n_samples);
-                return Some(answered(status, &written(n_samples, n_histograms), &body));
-            }
-            Some(Act::StoreBut(n)) => {
-                state.store(&series, n_samples - n);
-                return Some(answered(400, &written(n_samples - n, n_histograms), "some are bad"));
-            }
-            None => {}
+            _ => {}
         }
         match state.speaks {
-            Speaks::One if is_two => return Some(answered(204, "", "")),
-            Speaks::OneSaid if is_two => return Some(answered(415, "", "no 2.0 here")),
-            Speaks::OneFails if is_two => return Some(answered(400, "", "proto: wrong wireType")),
-            _ => state.store(&series, n_samples),
+            Speaks::One if is_two => return at_once(answered(204, "", "")),
+            Speaks::OneSaid if is_two => return at_once(answered(415, "", "no 2.0 here")),
+            Speaks::OneFails if is_two => {
+                return at_once(answered(400, "", "proto: wrong wireType"));
+            }
+            _ => {}
         }
-        let headers = if is_two { written(n_samples, n_histograms) } else { String::new() };
-        Some(answered(204, &headers, ""))
+        let n_left_out = if let Some(Act::StoreBut(n)) = act { n } else { 0 };
+        let reply = match act {
+            Some(Act::StoreAndBreak) => None,
+            Some(Act::StoreSlowly(after)) => Some(Reply { connected_at, at: at + after }),
+            _ => Some(Reply { connected_at, at }),
+        };
+        let stored = state.store(&series, is_two, n_left_out, reply);
+        match act {
+            Some(Act::StoreAndBreak) => never,
+            Some(Act::StoreSlowly(after)) => Answer { text: Some(stored.answer(is_two)), after },
+            Some(Act::Store(status, body)) => {
+                at_once(answered(status, &written(stored.n_samples, stored.n_histograms), &body))
+            }
+            _ => at_once(stored.answer(is_two)),
+        }
+    }
+}
+
+/// What became of a request.
+#[derive(Debug, Default)]
+struct Stored {
+    n_samples: usize,
+    n_histograms: usize,
+    /// A line for each sample that was not stored.
+    refused: Vec<String>,
+}
+
+impl Stored {
+    /// As Prometheus says it.
+    fn answer(&self, is_two: bool) -> String {
+        let headers = match is_two {
+            true => written(self.n_samples, self.n_histograms),
+            false => String::new(),
+        };
+        match &self.refused[..] {
+            [] => answered(204, &headers, ""),
+            [one, ..] if !is_two => answered(400, "", one.split(" for ").next().unwrap_or(one)),
+            all => answered(400, &headers, &all.join("\n")),
+        }
     }
 }
 
 impl State {
-    /// Stores the first `n` samples, as Prometheus does: in the order of time, or not at all.
-    fn store(&mut self, series: &[Series], n: usize) {
-        let all = series.iter().flat_map(|one| one.samples.iter().map(move |sample| (one, sample)));
-        for (one, (time, bits, _)) in all.take(n) {
-            let samples = self.stored.entry(one.name()).or_default();
-            match samples.last() {
-                Some(last) if *last == (*time, *bits) => self.n_repeated += 1,
-                Some((last, _)) if last >= time => {
-                    self.offences
-                        .push(format!("out of order: {} @{time} after {last}", one.name()));
+    /// Stores all but the last `n_left_out` samples, as Prometheus does: in the order of time or
+    /// not at all, and of 1.0 all or nothing. What was stored before is no offence; what is another
+    /// value of its time, or of a time that was passed over, is one.
+    fn store(
+        &mut self,
+        series: &[Series],
+        is_two: bool,
+        n_left_out: usize,
+        reply: Option<Reply>,
+    ) -> Stored {
+        let mut result = Stored::default();
+        let before = (!is_two).then(|| self.stored.clone());
+        let floats = |one: &Series| {
+            let each = one.samples.iter();
+            each.map(|(time, bits, start)| (*time, *bits, *start, None)).collect::<Vec<_>>()
+        };
+        let histograms = |one: &Series| {
+            let each = one.histograms.iter().map(|histogram| {
+                let two::histogram::Count::CountInt(count) = histogram.count.expect("a count")
+                else {
+                    return (histogram.timestamp, histogram.sum.to_bits(), 0, None);
+                };
+                let start = histogram.start_timestamp;
+                (histogram.timestamp, histogram.sum.to_bits(), start, Some(count))
+            });
+            each.collect::<Vec<_>>()
+        };
+        let all = series.iter().flat_map(|one| {
+            let each = [floats(one), histograms(one)].concat();
+            each.into_iter().map(move |sample| (one, sample))
+        });
+        let all: Vec<_> = all.collect();
+        let n_all = all.len();
+        for (index, (one, (time, bits, start, count))) in all.into_iter().enumerate() {
+            let kept = Kept { time, bits, start, count, answers: vec![reply] };
+            let words = match index + n_left_out < n_all {
+                true => self.keep(&one.name(), kept),
+                false => Some("out of order sample"),
+            };
+            match words {
+                Some(words) => {
+                    result.refused.push(format!("{words} for series {}", one.as_prometheus()));
                 }
-                _ => samples.push((*time, *bits)),
+                None if one.samples.is_empty() => result.n_histograms += 1,
+                None => result.n_samples += 1,
             }
         }
+        if let Some(before) = before.filter(|_| !result.refused.is_empty()) {
+            self.stored = before;
+        }
+        result
+    }
+
+    /// Keeps one sample; the words where it is refused.
+    fn keep(&mut self, name: &str, new: Kept) -> Option<&'static str> {
+        let kept = self.stored.entry(name.to_owned()).or_default();
+        let is_newest = kept.last().is_none_or(|last| last.time < new.time);
+        if is_newest {
+            kept.push(new);
+            return None;
+        }
+        let n = kept.len();
+        let offence = match kept.binary_search_by_key(&new.time, |one| one.time) {
+            Ok(at) if (kept[at].bits, kept[at].count) == (new.bits, new.count) => {
+                kept[at].answers.extend(new.answers);
+                self.n_repeated += 1;
+                return (at + 1 < n).then_some("out of order sample");
+            }
+            Ok(at) => format!("another value than {}", f64::from_bits(kept[at].bits)),
+            Err(_) => format!("out of order, after {}", kept[n - 1].time),
+        };
+        let value = f64::from_bits(new.bits);
+        self.offences.push(format!("{offence}: {name} @{} {value}", new.time));
+        Some("out of order sample")
     }
 }
 
@@ -335,6 +487,17 @@ fn series_of_two(raw: &[u8], offences: &mut Vec<String>) -> Vec<Series> {
         });
     }
     series
+}
+
+/// What a request must keep: no series twice, and what each must.
+fn offences_of_all(series: &[Series], offences: &mut Vec<String>) {
+    let mut names: Vec<_> =
+        series.iter().map(|one| (&one.labels, one.samples.is_empty())).collect();
+    names.sort();
+    if names.windows(2).any(|pair| pair[0] == pair[1]) {
+        offences.push("a series twice in one request".to_owned());
+    }
+    series.iter().for_each(|one| offences_of(one, offences));
 }
 
 /// What every series must keep.

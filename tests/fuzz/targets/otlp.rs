@@ -15,7 +15,9 @@ use sidewake::pipeline::rules::Rules;
 use sidewake::pipeline::sample::Sampler;
 use sidewake::pipeline::{Pipeline, Plan, TierPlan};
 use sidewake::protect::entity::EntitySet;
+use sidewake::protect::outputs::Sealed;
 use sidewake::protect::policy::{Action, Policy, PolicySpec};
+use sidewake::protect::protected::Protected;
 use sidewake::sources::Context;
 use sidewake::sources::otlp::LogLines;
 
@@ -113,6 +115,10 @@ fn check_gone(before: &[u8], out: &[u8]) {
 }
 
 fn processed(signal: Signal, bytes: &[u8]) -> Option<Vec<u8>> {
+    Some(sealed(signal, bytes)?.map_or_else(Vec::new, |sealed| sealed.batch.slab.to_vec()))
+}
+
+fn sealed(signal: Signal, bytes: &[u8]) -> Option<Option<Sealed>> {
     let request = Request {
         signal,
         slab: Slab::from_bytes(bytes),
@@ -121,9 +127,12 @@ fn processed(signal: Signal, bytes: &[u8]) -> Option<Vec<u8>> {
         source_base: 0,
         observed_ns: OBSERVED_NS,
     };
-    let processed = pipeline().process_request(request).ok()?;
-    let sealed = processed.sealed.into_iter();
-    Some(sealed.flat_map(|sealed| sealed.batch.slab.to_vec()).collect())
+    Some(pipeline().process_request(request).ok()?.sealed)
+}
+
+/// What a sink gets of a request of metrics.
+pub(crate) fn metrics(bytes: &[u8]) -> Option<Protected> {
+    sealed(Signal::Metrics, bytes)?.map(|sealed| sealed.batch)
 }
 
 fn pipeline() -> Pipeline {
