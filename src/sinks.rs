@@ -37,6 +37,18 @@ pub trait Sink: Send + Sync + 'static {
     /// What the destination's answer means. Pure: no clock, no I/O.
     fn judge(&self, response: &Response<'_>) -> Verdict;
 
+    /// Which events of `pieces`, by piece, the destination means by [`Suspects::named`]; none where
+    /// what it means is no event. `None`: that cannot be told. `may_be_stored`: they may have been
+    /// sent before, by an attempt whose answer nobody read.
+    fn accused(
+        &self,
+        _named: &[String],
+        _pieces: &[(&Batch, Range<usize>)],
+        _may_be_stored: bool,
+    ) -> Option<Vec<Vec<usize>>> {
+        None
+    }
+
     /// How bodies travel.
     fn transport(&self) -> Transport;
 }
@@ -226,7 +238,7 @@ pub enum Verdict {
 
 /// Which events of a body the destination's words point at. Any one bound that an event breaks
 /// makes it a suspect; no bound at all means that the words do not tell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Suspects {
     /// Events before this time (ns since 1970).
     pub before_ns: Option<i64>,
@@ -234,13 +246,17 @@ pub struct Suspects {
     pub from_ns: Option<i64>,
     /// Lines longer than this many bytes.
     pub longer_than: Option<usize>,
+    /// Lines of its words that name what they are about: only the sink can tell which events that
+    /// are, by [`Sink::accused`].
+    pub named: Vec<String>,
 }
 
 impl Suspects {
-    /// Whether the words tell anything.
+    /// Whether the words tell anything of an event by itself.
     #[must_use]
     pub fn are_known(&self) -> bool {
-        *self != Self::default()
+        let Self { before_ns, from_ns, longer_than, named: _ } = self;
+        before_ns.is_some() || from_ns.is_some() || longer_than.is_some()
     }
 
     /// Whether `event` is one of them.

@@ -62,6 +62,8 @@ struct Part {
     n_events: usize,
     /// It was sent in another form before.
     is_reencoded: bool,
+    /// It may be stored already: it was sent before, and nobody read the answer.
+    may_be_stored: bool,
 }
 
 /// What is known of a body that was finished.
@@ -72,31 +74,39 @@ struct Finished {
 
 enum End {
     Over(Tally),
-    Split(Vec<Piece>, Vec<Piece>),
-    Reencode(Vec<Piece>),
-    Rewind { not_before: Instant, holds: bool },
+    /// Two halves, and whether they may be stored already.
+    Split(Vec<Piece>, Vec<Piece>, bool),
+    Reencode(Vec<Piece>, bool),
+    Rewind {
+        not_before: Instant,
+        holds: bool,
+    },
     Abandoned,
 }
 
 impl Crew {
     pub(super) async fn fly(self: Arc<Self>, load: Load, mut drain: Drain) -> Landing {
-        let Load { encoder, pieces, letters, n_events, range, now_ns, held: _held, .. } = load;
+        let Load { encoder, pieces, letters, n_events, range, now_ns, may_be_stored, .. } = load;
+        let _held = load.held;
         let mut tally = Tally::default();
         let mut parts = VecDeque::new();
-        parts.push_back(Part { encoder, pieces, n_events, is_reencoded: false });
+        let is_reencoded = false;
+        parts.push_back(Part { encoder, pieces, n_events, is_reencoded, may_be_stored });
         while let Some(part) = parts.pop_front() {
             if part.n_events == 0 {
                 continue;
             }
             match self.deliver(part, range, &mut drain).await {
                 End::Over(more) => tally.add(more),
-                End::Split(first, second) => {
-                    parts.push_front(self.encode(second, now_ns));
-                    parts.push_front(self.encode(first, now_ns));
+                End::Split(first, second, may_be_stored) => {
+                    for pieces in [second, first] {
+                        let part = self.encode(pieces, now_ns);
+                        parts.push_front(Part { may_be_stored, ..part });
+                    }
                 }
-                End::Reencode(pieces) => {
+                End::Reencode(pieces, may_be_stored) => {
                     let part = self.encode(pieces, now_ns);
-                    parts.push_front(Part { is_reencoded: true, ..part });
+                    parts.push_front(Part { is_reencoded: true, may_be_stored, ..part });
                 }
                 End::Rewind { not_before, holds } => {
                     return Landing::Rewind { range, not_before, holds };
@@ -122,11 +132,11 @@ impl Crew {
                 encoder.push(&piece.batch, piece.events.clone());
             }
         }
-        Part { encoder, pieces, n_events, is_reencoded: false }
+        Part { encoder, pieces, n_events, is_reencoded: false, may_be_stored: false }
     }
 
     async fn deliver(&self, part: Part, range: LogRange, drain: &mut Drain) -> End {
-        let Part { encoder, pieces, n_events, is_reencoded } = part;
+        let Part { encoder, pieces, n_events, is_reencoded, mut may_be_stored } = part;
         let n_bytes = encoder.len();
         let (mut outgoing, finished) = match self.finish(encoder, range).await {
             Ok(finished) => finished,
@@ -147,14 +157,16 @@ impl Crew {
                 }
                 Verdict::Reencode { reason } if is_reencoded => {
                     ticket.succeed();
-                    return self.settle(Verdict::Refused { reason }, &pieces, n_events).await;
+                    let verdict = Verdict::Refused { reason };
+                    return self.settle(verdict, &pieces, n_events, may_be_stored).await;
                 }
                 other => {
                     ticket.succeed();
                     self.note_truncated(&other, &finished.truncated);
-                    return self.settle(other, &pieces, n_events).await;
+                    return self.settle(other, &pieces, n_events, may_be_stored).await;
                 }
             };
+            may_be_stored |= is_unknown(&answer);
             let not_before = self.note_failure(ticket, failure, state, &reason);
             outgoing.attempt += 1;
             if self.attempts_max.is_some_and(|max| outgoing.attempt >= max) && !self.is_file {
@@ -201,19 +213,28 @@ impl Crew {
     }
 
     /// What follows from a verdict after which the body is not sent again.
-    async fn settle(&self, verdict: Verdict, pieces: &[Piece], n_events: usize) -> End {
+    async fn settle(
+        &self,
+        verdict: Verdict,
+        pieces: &[Piece],
+        n_events: usize,
+        may_be_stored: bool,
+    ) -> End {
         let is_taken = matches!(verdict, Verdict::Delivered | Verdict::PartlyRefused { .. });
         self.status.answered(&self.name, is_taken);
         match verdict {
             Verdict::PartlyRefused { n_refused, reason, suspects } => {
-                End::Over(self.bury_some(pieces, n_events, n_refused, &reason, suspects).await)
+                let events = self.suspected(pieces, &suspects, may_be_stored);
+                End::Over(self.bury_some(pieces, n_events, n_refused, &reason, events).await)
             }
             Verdict::Split | Verdict::Isolate { .. } if n_events > 1 && !pieces.is_empty() => {
                 let (first, second) = halves(pieces);
-                End::Split(first, second)
+                End::Split(first, second, may_be_stored)
             }
             Verdict::Split => self.give_up(pieces, "too_large").await,
-            Verdict::Reencode { .. } if !pieces.is_empty() => End::Reencode(pieces.to_vec()),
+            Verdict::Reencode { .. } if !pieces.is_empty() => {
+                End::Reencode(pieces.to_vec(), may_be_stored)
+            }
             Verdict::Refused { reason }
             | Verdict::Isolate { reason }
             | Verdict::Reencode { reason } => self.give_up(pieces, &reason).await,
@@ -235,29 +256,49 @@ impl Crew {
         End::Over(self.bury(letters.collect(), None, reason).await)
     }
 
-    /// The refused events to the dead letters, the others are delivered. Where the destination's
-    /// words do not tell which, all of them are written and as many counted as it said: a letter
-    /// too many is better than an event lost.
-    async fn bury_some(
+    /// Events that the destination's words point at, by piece; `None` where they do not tell.
+    fn suspected(
         &self,
         pieces: &[Piece],
-        n_events: usize,
-        n_refused: usize,
-        reason: &str,
-        suspects: Suspects,
-    ) -> Tally {
+        suspects: &Suspects,
+        may_be_stored: bool,
+    ) -> Option<Vec<Vec<usize>>> {
+        if !suspects.named.is_empty() {
+            let of: Vec<_> =
+                pieces.iter().map(|piece| (&**piece.batch, piece.events.clone())).collect();
+            return self.sink.accused(&suspects.named, &of, may_be_stored);
+        }
         let is_suspect = |piece: &Piece, index: &usize| {
             piece.batch.event(*index).is_some_and(|event| suspects.cover(&event))
         };
         let of = |piece: &Piece| -> Vec<usize> {
             piece.events.clone().filter(|index| is_suspect(piece, index)).collect()
         };
-        let n_suspects: usize = pieces.iter().map(|piece| of(piece).len()).sum();
-        let is_told = suspects.are_known() && n_suspects > 0;
-        let n_refused = if is_told { n_suspects } else { n_refused.min(n_events) };
-        let untold = (!is_told).then_some(n_refused);
+        let found: Vec<Vec<usize>> = pieces.iter().map(of).collect();
+        let is_told = suspects.are_known() && found.iter().any(|events| !events.is_empty());
+        is_told.then_some(found)
+    }
+
+    /// The refused events to the dead letters, the others are delivered. Where the destination's
+    /// words do not tell which (`told`), all of them are written and as many counted as it said: a
+    /// letter too many is better than an event lost.
+    async fn bury_some(
+        &self,
+        pieces: &[Piece],
+        n_events: usize,
+        n_refused: usize,
+        reason: &str,
+        told: Option<Vec<Vec<usize>>>,
+    ) -> Tally {
+        let n_told = told.as_ref().map(|told| told.iter().map(Vec::len).sum::<usize>());
+        let n_refused = n_told.unwrap_or(n_refused).min(n_events);
+        if n_refused == 0 {
+            return Tally { delivered: n_events as u64, ..Tally::default() };
+        }
+        let untold = told.is_none().then_some(n_refused);
+        let mut told = told.unwrap_or_default().into_iter();
         let letters = pieces.iter().filter_map(|piece| {
-            let events = if is_told { of(piece) } else { piece.events.clone().collect() };
+            let events = told.next().unwrap_or_else(|| piece.events.clone().collect());
             self.sender.letter(&piece.batch, events, reason, untold)
         });
         let mut tally = self.bury(letters.collect(), Some(n_refused as u64), reason).await;
@@ -314,4 +355,10 @@ impl Crew {
         self.status.failed(&self.name, state, n_failures, wait, reason);
         not_before
     }
+}
+
+/// Whether nobody can tell from it what became of the body: there is no answer, or one of something
+/// between the destination and us.
+fn is_unknown(answer: &Result<Answer, SendError>) -> bool {
+    answer.as_ref().map_or(true, |answer| matches!(answer.status, 408 | 502 | 504))
 }

@@ -67,6 +67,8 @@ pub(super) struct Load {
     pub(super) begun_at: Instant,
     /// What it keeps in memory, until it has landed.
     pub(super) held: Held,
+    /// A process before this one may have sent it.
+    pub(super) may_be_stored: bool,
 }
 
 impl Load {
@@ -88,6 +90,7 @@ impl Load {
             oldest_ns,
             begun_at: Instant::now(),
             held: share.begin(),
+            may_be_stored: false,
         }
     }
 

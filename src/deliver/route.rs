@@ -46,6 +46,8 @@ pub(super) struct Loop<F> {
     resume_at: Option<Instant>,
     /// Nothing more will be read.
     ended: bool,
+    /// Nothing was sent yet: what comes first may have been on its way when a process was killed.
+    is_fresh: bool,
 }
 
 struct CutPiece {
@@ -105,6 +107,7 @@ impl<F: Frames> Loop<F> {
             replay: None,
             resume_at: None,
             ended: false,
+            is_fresh: true,
         }
     }
 
@@ -276,9 +279,11 @@ impl<F: Frames> Loop<F> {
     /// Starts flights while there are places and bodies.
     fn launch(&mut self) {
         while self.flights.len() < self.options.concurrency {
-            let Some((number, load)) = self.ready.pop_front().or_else(|| self.next_cut()) else {
+            let Some((number, mut load)) = self.ready.pop_front().or_else(|| self.next_cut())
+            else {
                 return;
             };
+            load.may_be_stored = std::mem::take(&mut self.is_fresh);
             let flight = Arc::clone(&self.crew).fly(load, self.drain.clone());
             self.flights.spawn(async move { (number, flight.await) });
         }

@@ -29,6 +29,7 @@ use crate::event::otlp::wire::{Reader, kind, tag};
 use crate::event::signal::Signal;
 use crate::secret::Secret;
 
+mod accused;
 mod convert;
 mod floats;
 mod index;
@@ -160,6 +161,22 @@ impl Sink for RemoteWrite {
             judge::Form::Untold => {}
         }
         judge::judge(response, sent)
+    }
+
+    fn accused(
+        &self,
+        named: &[String],
+        pieces: &[(&Batch, Range<usize>)],
+        may_be_stored: bool,
+    ) -> Option<Vec<Vec<usize>>> {
+        let shared = Arc::default();
+        let (protocol, scratch) = (Protocol::Two, Box::default());
+        let mut encoder = WriteEncoder { protocol, shared, scratch };
+        accused::accused(named, pieces, may_be_stored, &mut |batch, events| {
+            encoder.scratch.begin(protocol);
+            encoder.push(batch, events);
+            accused::series(&encoder.scratch)
+        })
     }
 
     fn transport(&self) -> Transport {

@@ -150,7 +150,7 @@ fn assert_monotonic(kept: &BTreeMap<String, Vec<Kept>>) {
 /// Killed again and again in a storm: no sum goes back, nothing is out of order, no line is counted
 /// twice or not at all, and what comes again is what nobody heard the answer to.
 fn kills(speaks: Speaks) {
-    let rounds = if std::env::var_os("SIDEWAKE_SLOW").is_some() { 200 } else { 15 };
+    let rounds = if std::env::var_os("SIDEWAKE_SLOW").is_some() { 250 } else { 15 };
     let mut random = Random::from_environment();
     let (fake, target) = (FakeRemoteWrite::start(speaks), target());
     let mut place = Place::with(&config(&fake, &target, ""));
@@ -195,6 +195,8 @@ fn kills(speaks: Speaks) {
         repeats.kills.len()
     );
     assert_eq!(fake.offences(), [""; 0]);
+    // 1.0 does not say which samples it has already.
+    assert!(n_letters == 0 || speaks == Speaks::One, "{n_letters} dead letters");
     assert_monotonic(&kept);
     assert_eq!(n_counted(&fake), n_lines as f64, "each line once");
     assert_eq!(repeats.unexplained, [""; 0]);

@@ -147,7 +147,7 @@ fn a_bad_series_costs_no_other_in_1_0() {
     served.end();
 }
 
-/// 2.0 says how many it wrote.
+/// 2.0 says how many it wrote, and its words which ones it did not: those alone are buried.
 #[test]
 fn partial_writes_in_2_0() {
     let served = Served::start(Speaks::Both, "");
@@ -155,7 +155,58 @@ fn partial_writes_in_2_0() {
     served.send(FRAUD, several(1));
     assert_eq!(served.settled(8), (5, 3));
     assert_eq!(served.fake.requests().len(), 1);
+    assert_eq!(buried(&served), ["m5", "m6", "m7"]);
     served.end();
+}
+
+/// Where the words name less than is missing, or nothing, a letter too many is written.
+#[test]
+fn partial_writes_of_few_words() {
+    for words in ["out of order", "out of order sample for series {__name__=\"m1\"}"] {
+        let served = Served::start(Speaks::Both, "");
+        let headers = "X-Prometheus-Remote-Write-Samples-Written: 6\r\n".to_owned();
+        served.fake.will([Act::Say(400, headers, words.to_owned())]);
+        served.send(FRAUD, several(1));
+        assert_eq!(served.settled(8), (6, 2));
+        assert_eq!(buried(&served).len(), 8, "{words}");
+        served.end();
+    }
+}
+
+/// Names of the metrics in the dead letters.
+fn buried(served: &Served) -> Vec<String> {
+    let (code, letters, _) = served.place.output(&["spool", "dead-letters", "spool"]);
+    assert_eq!(code, 0);
+    let names = letters.lines().map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        let text: serde_json::Value =
+            serde_json::from_str(line["text"].as_str().expect("text")).expect("JSON");
+        text["name"].as_str().expect("a name").to_owned()
+    });
+    names.collect()
+}
+
+/// Samples that are there already, all but the newest of a series, are refused when an answer was
+/// lost. They are no dead letters; what is late for another reason is.
+#[test]
+fn late_because_it_is_there() {
+    let served = Served::start(Speaks::Both, "");
+    served.send_one(100);
+    served.settled(1);
+    served.fake.will((0..3).map(|_| Act::status(503)));
+    served.fake.will([Act::Store(204, String::new()), Act::StoreAndBreak]);
+    served.send_one(101);
+    until("it is tried", || served.fake.n_requests() > 1);
+    for n in 102..=104 {
+        served.send_one(n);
+    }
+    assert_eq!(served.settled(5), (5, 0));
+    assert_eq!(served.times(UP), (100..=104).collect::<Vec<u64>>());
+    assert_eq!(served.fake.n_repeated(), 3);
+    served.fake.will([Act::Break]);
+    served.send_one(99);
+    assert_eq!(served.settled(6), (5, 1), "it is not there");
+    assert_eq!(served.fake.offences().len(), 1);
 }
 
 /// A restart and an outage on the way: every sample once, in order.

@@ -8,13 +8,13 @@
 //!   That none of the three headers is there is the only sign of it.
 //! - 400 to 1.0: Prometheus stored nothing of the request for the sake of one sample, so the bad
 //!   series are searched for by halving. To 2.0, and by Mimir in either, all else is stored, and
-//!   sending it again would be refused as out of order.
+//!   sending it again would be refused as out of order: [`accused`] searches the words.
 //! - 409 is Thanos's word for samples out of order, or there already: all else is stored.
 //! - 408 and 425 are proxies' words, before any receiver judged the request: sent again.
 //! - 500 for native histograms that are switched off would be asked for ever: it is as 400.
 //! - A wrong address and wrong credentials are repaired by people, so the data stays.
 
-use super::{Protocol, WRITTEN_HEADERS};
+use super::{Protocol, WRITTEN_HEADERS, accused};
 use crate::sinks::{Response, Suspects, Verdict};
 
 /// A reason's longest form; the whole answer is not worth more in a log line.
@@ -51,12 +51,12 @@ pub(super) fn judge(response: &Response<'_>, sent: Protocol) -> Verdict {
     let words = String::from_utf8_lossy(response.body);
     let reason = || shortened(response.status, &words);
     match response.status {
-        200..=299 => stored(response, sent, reason),
+        200..=299 => stored(response, sent, &words, reason),
         400 if sent == Protocol::Two || words.contains("err-mimir-") => {
-            partly_refused(response, sent, reason())
+            partly_refused(response, sent, &words, reason())
         }
         400 => Verdict::Isolate { reason: reason() },
-        409 => partly_refused(response, sent, reason()),
+        409 => partly_refused(response, sent, &words, reason()),
         413 => Verdict::Split,
         500 if words.contains("native histograms are disabled") => {
             Verdict::Isolate { reason: reason() }
@@ -69,16 +69,21 @@ pub(super) fn judge(response: &Response<'_>, sent: Protocol) -> Verdict {
     }
 }
 
-fn stored(response: &Response<'_>, sent: Protocol, reason: impl Fn() -> String) -> Verdict {
+fn stored(
+    response: &Response<'_>,
+    sent: Protocol,
+    words: &str,
+    reason: impl Fn() -> String,
+) -> Verdict {
     match n_unwritten(response) {
         Some(0) => Verdict::Delivered,
-        Some(_) if sent == Protocol::Two => partly_refused(response, sent, reason()),
+        Some(_) if sent == Protocol::Two => partly_refused(response, sent, words, reason()),
         _ => Verdict::Delivered,
     }
 }
 
 /// All but some is stored: as many as the headers say, else one.
-fn partly_refused(response: &Response<'_>, sent: Protocol, reason: String) -> Verdict {
+fn partly_refused(response: &Response<'_>, sent: Protocol, words: &str, reason: String) -> Verdict {
     let n_unwritten = n_unwritten(response).filter(|_| sent == Protocol::Two);
     match n_unwritten {
         // Exemplars may be missing: the samples are there.
@@ -87,7 +92,10 @@ fn partly_refused(response: &Response<'_>, sent: Protocol, reason: String) -> Ve
         n => Verdict::PartlyRefused {
             n_refused: n.map_or(1, |n| usize::try_from(n).unwrap_or(usize::MAX)),
             reason,
-            suspects: Suspects::default(),
+            suspects: Suspects {
+                named: n.map_or(Vec::new(), |n| accused::named(words, n)),
+                ..Suspects::default()
+            },
         },
     }
 }
