@@ -12,6 +12,8 @@ mod otlp_proto;
 #[allow(dead_code, reason = "shared with the tests of the daemon")]
 mod rig;
 
+#[path = "remote_write_real/joined.rs"]
+mod joined;
 #[path = "remote_write_real/known.rs"]
 mod known;
 #[path = "remote_write_real/receiver.rs"]
@@ -35,6 +37,13 @@ fn prometheus_3() {
         assert_exemplar(&real, &job);
         real.stop();
     }
+}
+
+/// All that a daemon beside a model has, at once.
+#[test]
+fn prometheus_3_joined() {
+    let Some(mut real) = Real::find("PROMETHEUS", "PROMETHEUS", "/api/v1/write") else { return };
+    joined::all_is_there(&mut real);
 }
 
 /// A receiver of 1.0 takes 2.0 for nothing and says 204: it is asked once.
@@ -98,6 +107,10 @@ fn samples_that_come_too_late() {
             .extend(known::gauges(&job, now_ms + 5000, &["fine"]).resource_metrics);
         real.send(&both);
         assert_eq!(real.settled(4), (3, 1), "{name} {protocol}");
+        if name != "THANOS" {
+            let letters = real.letters();
+            assert!(letters.contains("late") && letters.lines().count() == 1, "{letters}");
+        }
         let query = format!("count_over_time(fine{{job=\"{job}\"}}[5m])");
         let at_ms = now_ms + 6000;
         until("the good one", || real.value(&query, at_ms) == Some(json!("2")));

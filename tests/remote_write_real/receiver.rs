@@ -32,26 +32,51 @@ impl Real {
 
     /// Starts the daemon; gives the name of a job that nobody had before.
     pub(crate) fn start(&mut self, protocol: &str, more: &str) -> String {
+        let name = self.name();
+        let options = format!("protocol: {protocol}{more}");
+        self.start_as(&options, |port, sink| {
+            format!(
+                "service: {{ name: fraud }}\n\
+                 sources: {{ otlp: {{ type: otlp, grpc: off, http: \"127.0.0.1:{port}\" }} }}\n\
+                 {sink}"
+            )
+        });
+        name
+    }
+
+    /// Starts it with the config that `config` makes of a port for OTLP and the part of the sink.
+    pub(crate) fn start_with(&mut self, config: impl FnOnce(u16, &str) -> String) {
+        self.start_as("protocol: auto", config);
+    }
+
+    fn start_as(&mut self, options: &str, config: impl FnOnce(u16, &str) -> String) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         drop(listener);
-        let config = format!(
-            "service: {{ name: fraud }}\n\
-             sources: {{ otlp: {{ type: otlp, grpc: off, http: \"127.0.0.1:{port}\" }} }}\n\
-             sinks:\n  rw: {{ type: prometheus_remote_write, endpoint: \"{}\", protocol: {protocol}, \
-               batch: {{ max_age: 20ms }}, retry: {{ initial: 20ms, max: 200ms }}{more} }}\n  \
+        let sink = format!(
+            "sinks:\n  rw: {{ type: prometheus_remote_write, endpoint: \"{}\", {options}, \
+               batch: {{ max_age: 20ms }}, retry: {{ initial: 20ms, max: 200ms }} }}\n  \
                none: {{ type: files, path: \"@/store\" }}\n\
              tiers: {{ metrics: {{ sinks: [rw] }}, traces: {{ sinks: [none] }}, \
                application_logs: {{ sinks: [none] }}, prediction_logs: {{ sinks: [none] }} }}\n\
              spool: {{ type: disk, path: \"@/spool\" }}\n",
             self.write
         );
-        let mut place = Place::with(&config);
+        let mut place = Place::with(&config(port, &sink));
         let daemon = place.daemon(&[]);
         until("the source listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         self.running = Some((place, daemon, port));
+    }
+
+    /// A job that nobody had before.
+    pub(crate) fn name(&mut self) -> String {
         self.n_started += 1;
         format!("real-{}-{}-{}", std::process::id(), self.now_ms(), self.n_started)
+    }
+
+    /// Adds to a file beside the config.
+    pub(crate) fn append(&self, name: &str, text: &str) {
+        self.running().0.append(name, text);
     }
 
     fn running(&self) -> &(Place, Daemon, u16) {
