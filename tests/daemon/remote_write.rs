@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use super::fake_remote_write::{Act, FakeRemoteWrite, Kept, Reply, Speaks};
-use super::files::Random;
+use super::files::{Random, lines, text};
 use super::kills::write_on;
 use super::rig::{Place, until};
 use super::scrape::{Exposer, answer};
@@ -42,7 +42,8 @@ fn config(fake: &FakeRemoteWrite, target: &Exposer, more: &str) -> String {
     format!(
         "service: {{ name: fraud-detector, attributes: {{ service.instance.id: pod-1 }} }}\n\
          sources:\n  logs: {{ type: file, include: [\"@/logs/*\"] }}\n  \
-           model: {{ type: prometheus, targets: [\"http://{}\"], every: 100ms }}\n\
+           model: {{ type: prometheus, targets: [\"http://{}\"], every: 100ms, \
+             labels: {{ instance: pod-2 }} }}\n\
          sinks:\n  store: {{ type: files, path: \"@/store\" }}\n  \
            rw: {{ type: prometheus_remote_write, endpoint: \"{}\", batch: {{ max_age: 20ms }}, \
              retry: {{ initial: 20ms, max: 200ms }}{more} }}\n\
@@ -211,4 +212,48 @@ fn kills_in_a_storm_2_0() {
 #[test]
 fn kills_in_a_storm_1_0() {
     kills(Speaks::One);
+}
+
+/// Ended in good order, every series ends where the daemon does, also where the receiver is down by
+/// then; the next one goes on from there, with the counts that there were.
+#[test]
+fn an_end_is_told_and_the_next_run_goes_on() {
+    for is_away in [false, true] {
+        let (fake, target) = (FakeRemoteWrite::start(Speaks::Both), target());
+        let mut place = Place::with(&config(&fake, &target, ""));
+        fs::create_dir(place.path("logs")).expect("made");
+        place.append("logs/model.log", &text(&lines(0..100)));
+        let mut daemon = place.daemon(&["--grace", "2s"]);
+        until("all is told", || n_counted(&fake) >= 100.0 && fake.newest(UP) == Some(1.0));
+        if is_away {
+            fake.will((0..1000).map(|_| Act::status(503)));
+        }
+        daemon.stop();
+        let before = fake.kept();
+        assert_eq!(unfinished(&fake) > 0, is_away, "told at once, if there is somebody to tell");
+        fake.recover();
+        place.append("logs/model.log", &text(&lines(100..150)));
+        let mut daemon = place.daemon(&[]);
+        until("it goes on", || n_counted(&fake) >= 150.0);
+        let now = fake.kept();
+        for name in before.keys() {
+            let n_ends = now[name].iter().filter(|one| one.bits == STALE).count();
+            assert_eq!(n_ends, 1, "{name} ended once: {:?}", now[name]);
+        }
+        daemon.stop();
+        assert_eq!(unfinished(&fake), 0);
+        let kept = fake.kept();
+        assert_monotonic(&kept);
+        assert_eq!(n_counted(&fake), 150.0, "each line once");
+        assert_eq!(fake.offences(), [""; 0]);
+        assert!(Repeats::of(&kept, &[]).unexplained.is_empty());
+    }
+}
+
+const UP: &str = "up{instance=\"pod-2\",job=\"fraud-detector\"}";
+
+/// Series that do not end with the word that they do.
+fn unfinished(fake: &FakeRemoteWrite) -> usize {
+    let kept = fake.kept();
+    kept.values().filter(|kept| kept.last().is_some_and(|one| one.bits != STALE)).count()
 }
