@@ -262,9 +262,11 @@ impl Encoder for WriteEncoder {
         if targets.len() >= TARGETS_MAX {
             targets.clear();
         }
-        scratch.push_targets(|key, newest_ms| {
+        scratch.push_targets(|key, (newest_ms, is_stale)| {
+            let is_new = !targets.contains_key(&key);
             let last_ms = targets.entry(key).or_insert(newest_ms);
-            let is_due = *last_ms <= newest_ms;
+            // Of one time the body before may have said that there is more of the resource.
+            let is_due = *last_ms < newest_ms || *last_ms == newest_ms && (!is_stale || is_new);
             *last_ms = newest_ms.max(*last_ms);
             is_due
         });

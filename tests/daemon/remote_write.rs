@@ -40,7 +40,8 @@ fn target() -> Exposer {
 
 fn config(fake: &FakeRemoteWrite, target: &Exposer, more: &str) -> String {
     format!(
-        "service: {{ name: fraud-detector, attributes: {{ service.instance.id: pod-1 }} }}\n\
+        "service:\n  name: fraud-detector\n  version: v2\n  \
+           attributes: {{ service.instance.id: pod-1 }}\n\
          sources:\n  logs: {{ type: file, include: [\"@/logs/*\"] }}\n  \
            model: {{ type: prometheus, targets: [\"http://{}\"], every: 100ms, \
              labels: {{ instance: pod-2 }} }}\n\

@@ -210,8 +210,7 @@ fn read_point(
     let reserved = [context.name_label, context.bound_label];
     scratch.labels.end(&mut scratch.symbols, bytes, &reserved, &own);
     let times = Times::of(&common, context);
-    let newest = &mut scratch.resources.all[context.resource].newest_ms;
-    *newest = (*newest).max(Some(times.time_ms));
+    scratch.resources.all[context.resource].note(times.time_ms, times.is_stale);
     (times, common)
 }
 

@@ -31,8 +31,8 @@ pub(super) struct Resource {
     origin: Arc<Origin>,
     /// `job` and `instance`, names and values: 0 where nothing is known.
     pub(super) own: [(u32, u32); 2],
-    /// The newest time of its points.
-    pub(super) newest_ms: Option<i64>,
+    /// The newest time of its points, and whether all that there is of it are stale markers.
+    pub(super) newest: Option<(i64, bool)>,
 }
 
 /// All of a body.
@@ -59,7 +59,7 @@ impl Resources {
             return found as usize;
         }
         let (wire, origin, own) = (wire.to_vec(), Arc::clone(origin), own());
-        self.all.push(Resource { wire, origin, own, newest_ms: None });
+        self.all.push(Resource { wire, origin, own, newest: None });
         self.index.insert(hash, self.all.len() as u32 - 1);
         self.all.len() - 1
     }
@@ -71,6 +71,18 @@ impl Resources {
 }
 
 impl Resource {
+    /// Notes the time of a point.
+    #[inline]
+    pub(super) fn note(&mut self, time_ms: i64, is_stale: bool) {
+        self.newest = match self.newest {
+            Some((newest_ms, _)) if time_ms < newest_ms => return,
+            Some((newest_ms, was_stale)) if time_ms == newest_ms => {
+                Some((newest_ms, was_stale && is_stale))
+            }
+            _ => Some((time_ms, is_stale)),
+        };
+    }
+
     /// The message as it lay.
     pub(super) fn wire(&self) -> &[u8] {
         &self.wire

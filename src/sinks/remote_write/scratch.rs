@@ -15,7 +15,7 @@ use super::symbols::Symbols;
 use super::write::Press;
 use super::{floats, values};
 use crate::event::origin::Origin;
-use crate::event::otlp::prometheus::FamilyType;
+use crate::event::otlp::prometheus::{FamilyType, STALE_BITS};
 use crate::event::otlp::wire::{Field, Reader};
 
 /// Buffers that grew beyond this are not kept for the next body.
@@ -261,12 +261,13 @@ impl Scratch {
         self.weight += SAMPLE_BYTES + weight_of(refs, symbols, self.is_one);
     }
 
-    /// `target_info` of each resource for which `is_due`, at its newest time.
-    pub(super) fn push_targets(&mut self, mut is_due: impl FnMut(u64, i64) -> bool) {
+    /// `target_info` of each resource for which `is_due`, at its newest time; it ends where the
+    /// resource's series do.
+    pub(super) fn push_targets(&mut self, mut is_due: impl FnMut(u64, (i64, bool)) -> bool) {
         for at in 0..self.resources.all.len() {
             let resource = &self.resources.all[at];
             let own = resource.own;
-            let Some(newest_ms) = resource.newest_ms else { continue };
+            let Some((newest_ms, is_stale)) = resource.newest else { continue };
             let Self { symbols, labels, .. } = self;
             labels.begin();
             let mut n_attributes = 0;
@@ -288,11 +289,12 @@ impl Scratch {
             };
             let refs = labels.with(symbols, &[(name, family.name)]);
             let key = key_of(refs, symbols);
-            if is_due(key, newest_ms) {
+            if is_due(key, (newest_ms, is_stale)) {
                 let family = self.store.family(family);
                 let (series, _) = self.store.find(refs, Values::Floats, family);
                 // Another value of this time is a metric of that very name.
-                self.store.sample(series, newest_ms, 0, 1f64.to_bits());
+                let bits = if is_stale { STALE_BITS } else { 1f64.to_bits() };
+                self.store.sample(series, newest_ms, 0, bits);
             }
         }
     }
