@@ -40,6 +40,8 @@ mod otlp_kills;
 mod otlp_memory;
 #[path = "daemon/outage.rs"]
 mod outage;
+#[path = "daemon/promtool.rs"]
+mod promtool;
 #[path = "daemon/real.rs"]
 mod real;
 #[path = "daemon/reload.rs"]

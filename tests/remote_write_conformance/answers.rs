@@ -134,6 +134,28 @@ fn too_large_is_halved() {
     served.end();
 }
 
+/// A metric is not cut: it is sent whole, however long, and where that is too much for the receiver
+/// it is a dead letter that says so, and no other waits behind it.
+#[test]
+fn a_metric_of_more_points_than_a_body() {
+    let served = Served::start(Speaks::Both, ", batch: { max_age: 20ms, max_bytes: 16KiB }");
+    let long = |n: u64| {
+        let points = (0..2000).map(|i| point(&[("i", &i.to_string())], n, 1.0)).collect();
+        vec![gauge("long", points), gauge("short", vec![point(&[], n, 1.0)])]
+    };
+    served.send(FRAUD, long(1));
+    assert_eq!(served.settled(2), (2, 0));
+    let longest = served.fake.requests().iter().map(|one| one.series.len()).max();
+    assert_eq!(longest, Some(2000));
+    served.fake.will([Act::status(413)]);
+    served.send(FRAUD, long(2));
+    assert_eq!(served.settled(4), (3, 1));
+    let (_, letters, _) = served.place.output(&["spool", "dead-letters", "spool"]);
+    assert!(letters.contains("\"reason\":\"too_large\""), "{}", &letters[..300]);
+    assert_eq!(buried(&served), ["long"]);
+    served.end();
+}
+
 /// 1.0 stores nothing for the sake of one sample: that one is searched for.
 #[test]
 fn a_bad_series_costs_no_other_in_1_0() {

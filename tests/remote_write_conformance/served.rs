@@ -30,6 +30,7 @@ pub(crate) struct Served {
 impl Served {
     /// A daemon whose sink has `more` settings.
     pub(crate) fn start(speaks: Speaks, more: &str) -> Self {
+        let batch = if more.contains("batch:") { "" } else { ", batch: { max_age: 20ms }" };
         let fake = FakeRemoteWrite::start(speaks);
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
@@ -38,7 +39,7 @@ impl Served {
             "service: {{ name: fraud }}\n\
              sources: {{ otlp: {{ type: otlp, grpc: off, http: \"127.0.0.1:{port}\" }} }}\n\
              sinks:\n  rw: {{ type: prometheus_remote_write, endpoint: \"{}\", \
-               batch: {{ max_age: 20ms }}, retry: {{ initial: 20ms, max: 100ms }}{more} }}\n  \
+               retry: {{ initial: 20ms, max: 100ms }}{batch}{more} }}\n  \
                none: {{ type: files, path: \"@/store\" }}\n\
              tiers: {{ metrics: {{ sinks: [rw] }}, traces: {{ sinks: [none] }}, \
                application_logs: {{ sinks: [none] }}, prediction_logs: {{ sinks: [none] }} }}\n\
