@@ -15,6 +15,11 @@
 //!   once and sent again byte for byte. After a crash the frames behind the cursor are batched
 //!   anew, perhaps with other boundaries: at most the bodies that were in flight are stored twice
 //!   by a destination that does not recognise their events.
+//! - **Exactly once, for destinations that count.** Where a transport writes bodies down before it
+//!   sends them ([`transport::Client::is_exact`]), they go one after the other, each with the span
+//!   of the log that it holds ([`span`]). The next process sends the last of them as it was, and
+//!   reads on behind it. A sink stays an encoder and a judge: of streams and offsets only the
+//!   transport knows, of spans only this loop.
 //! - **Files hold nothing.** A file may be far larger than what memory allows, so its frames are
 //!   dropped once encoded; when it cannot be written the cursor is rewound and the very same range
 //!   is encoded again, into the same name.
@@ -41,6 +46,7 @@ mod load;
 pub mod replay;
 pub mod retry;
 mod route;
+pub mod span;
 pub mod status;
 pub mod transport;
 pub mod window;

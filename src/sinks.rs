@@ -16,6 +16,7 @@ use crate::secret::Secret;
 
 pub use crate::event::log_range::LogRange;
 
+pub mod bigquery;
 pub mod console;
 pub mod files;
 pub mod json;
@@ -106,6 +107,9 @@ pub struct Body {
     pub truncated: Truncated,
     /// What the judge of its answer will be told of it.
     pub contents: Contents,
+    /// By row the number of its event among those that the body was made of, where the judge may
+    /// name rows; empty where the one is the other.
+    pub events: Vec<u32>,
 }
 
 /// What a body holds, for a judge that compares it with what the answer says.
@@ -164,6 +168,8 @@ pub enum Transport {
         /// The store's folder.
         root: std::path::PathBuf,
     },
+    /// Appends to a table of BigQuery: a stream of requests and one of answers, with offsets.
+    BigQuery(Arc<bigquery::Destination>),
     /// Lines to our own standard output.
     Stdout,
 }
@@ -217,6 +223,12 @@ pub enum Verdict {
     Isolate {
         /// Its words, shortened.
         reason: String,
+    },
+    /// Nothing of it is stored, for the sake of these rows: the events that they are of go to the
+    /// dead letters, and the others are sent again.
+    RowsRefused {
+        /// Which, by their number in the body, and why.
+        rows: Vec<(usize, String)>,
     },
     /// The destination does not know this form: encode the same events again, now that the sink
     /// has learned it. Answered so again, the body is refused.

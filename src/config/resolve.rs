@@ -52,6 +52,7 @@ impl Resolver<'_> {
         self.formats(&sinks, &tiers);
         let derive = self.derive(raw.derive, &tiers);
         let spool = self.spool(raw.spool, &tiers, (&sources, derive.is_some()), &data_dir);
+        self.deliveries(&sinks, spool.path.is_some());
         Config {
             service: self.service(raw.service),
             sources,

@@ -1,5 +1,6 @@
 //! Where telemetry goes, as the config says it. [`crate::sinks`] encodes, [`crate::deliver`] sends.
 
+mod bigquery;
 mod http;
 mod loki;
 mod otlp;
@@ -12,6 +13,7 @@ use serde::Deserialize;
 
 use crate::units::{ByteSize, HumanDuration};
 
+pub use bigquery::{BigQuery, Delivery, TableName};
 pub(super) use http::http_url;
 pub use http::{Auth, Basic, Bearer, Endpoint, Rate, RequestBatch, Retry, Tls};
 pub use loki::{Compression, Loki, Tenant, WhenBlocked};
@@ -32,6 +34,8 @@ registry! {
         "otlp" => Otlp(Box<Otlp>),
         /// Prometheus, Mimir, Thanos, VictoriaMetrics.
         "prometheus_remote_write" => PrometheusRemoteWrite(Box<PrometheusRemoteWrite>),
+        /// Google BigQuery.
+        "bigquery" => BigQuery(Box<BigQuery>),
         /// Local files, by tier and day.
         "files" => Files(Files),
         /// Our own standard output.
@@ -44,7 +48,7 @@ impl Sink {
     #[must_use]
     pub fn accepts(&self, signal: Signal) -> bool {
         match self {
-            Sink::Loki(_) => signal == Signal::Logs,
+            Sink::Loki(_) | Sink::BigQuery(_) => signal == Signal::Logs,
             Sink::PrometheusRemoteWrite(_) => signal == Signal::Metrics,
             Sink::Otlp(_) | Sink::Files(_) | Sink::Console(_) => true,
         }

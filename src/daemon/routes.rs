@@ -20,7 +20,7 @@ use crate::pipeline::classify::RULES;
 use crate::secret::Secret;
 use crate::sinks::files::{self, Files};
 use crate::sinks::row;
-use crate::sinks::{Sink, console, loki, otlp, remote_write};
+use crate::sinks::{Sink, bigquery, console, loki, otlp, remote_write};
 use crate::spool::{Spool, TierId};
 use crate::telemetry::RouteCounters;
 
@@ -136,38 +136,31 @@ pub(super) fn connect(
     };
     let (sink, mut options): (Arc<dyn Sink>, Options) = match sink_config {
         config::sinks::Sink::Loki(loki) => {
-            transport_options.ca_file = loki.tls.ca_file.clone();
-            transport_options.proxy = loki.proxy.as_ref().map(|proxy| proxy.as_str().to_owned());
+            transport_options.reach(&loki.tls, loki.proxy.as_ref());
             let options = request_options(&loki.batch, loki.concurrency, &loki.retry, &loki.rate);
             (Arc::new(loki_sink(loki, tier)), options)
         }
         config::sinks::Sink::Otlp(otlp) => {
-            transport_options.ca_file = otlp.tls.ca_file.clone();
-            transport_options.proxy = otlp.proxy.as_ref().map(|proxy| proxy.as_str().to_owned());
+            transport_options.reach(&otlp.tls, otlp.proxy.as_ref());
             let options = request_options(&otlp.batch, otlp.concurrency, &otlp.retry, &otlp.rate);
             (Arc::new(otlp_sink(otlp, tier)), options)
         }
         config::sinks::Sink::PrometheusRemoteWrite(sink) => {
-            transport_options.ca_file = sink.tls.ca_file.clone();
-            transport_options.proxy = sink.proxy.as_ref().map(|proxy| proxy.as_str().to_owned());
+            transport_options.reach(&sink.tls, sink.proxy.as_ref());
             let in_order = NonZeroUsize::MIN;
             const { assert!(remote_write::IN_ORDER == 1) };
             let options = request_options(&sink.batch, in_order, &sink.retry, &sink.rate);
             (Arc::new(remote_write_sink(sink)), options)
         }
-        config::sinks::Sink::Files(files) => files_route(files, tier, config),
-        config::sinks::Sink::Console(console) => {
-            let format = match console.format {
-                config::sinks::ConsoleFormat::Json => console::Format::Json,
-                config::sinks::ConsoleFormat::Pretty => console::Format::Pretty,
-            };
-            let options = console::Options { tier: tier.name.clone(), format };
-            let batch_age = Duration::from_millis(100);
-            (
-                Arc::new(console::Console::new(options)),
-                Options { batch_age, concurrency: 1, ..Options::default() },
-            )
+        config::sinks::Sink::BigQuery(sink) => {
+            transport_options.reach(&sink.tls, sink.proxy.as_ref());
+            transport_options.state_folder =
+                config.spool.path.as_ref().map(|path| path.join("outbox"));
+            let options = request_options(&sink.batch, sink.concurrency, &sink.retry, &sink.rate);
+            (Arc::new(bigquery_sink(sink, tier, config)), options)
         }
+        config::sinks::Sink::Files(files) => files_route(files, tier, config),
+        config::sinks::Sink::Console(console) => console_route(console, tier),
     };
     options.budget = budget.clone();
     let client = transport::connect(&sink.transport(), &transport_options)
@@ -189,6 +182,14 @@ pub(super) fn connect(
         counters: Arc::clone(&prepared.counters),
         status: Arc::clone(&prepared.status),
     })
+}
+
+impl TransportOptions {
+    /// Takes over whom the config trusts, and which way it goes.
+    fn reach(&mut self, tls: &config::sinks::Tls, proxy: Option<&config::sinks::Endpoint>) {
+        self.ca_file = tls.ca_file.clone();
+        self.proxy = proxy.map(|proxy| proxy.as_str().to_owned());
+    }
 }
 
 /// What the bodies of all routes may hold: half of the memory budget. The other half is for what
@@ -262,6 +263,41 @@ fn remote_write_sink(sink: &config::sinks::PrometheusRemoteWrite) -> remote_writ
     })
 }
 
+fn bigquery_sink(
+    sink: &config::sinks::BigQuery,
+    tier: &Tier,
+    config: &Config,
+) -> bigquery::BigQuery {
+    use config::sinks::Delivery;
+    let url = |own: &Option<config::sinks::Endpoint>, default: &str| {
+        own.as_ref().map_or(default, config::sinks::Endpoint::as_str).to_owned()
+    };
+    let own_labels = sink.labels.0.iter().cloned();
+    let tier_label = ("sidewake_tier".to_owned(), tier.name.replace('.', "_"));
+    let options = bigquery::Options {
+        table: sink.table.0.clone(),
+        grpc_url: url(&sink.endpoint, "https://bigquerystorage.googleapis.com"),
+        rest_url: url(&sink.rest_endpoint, "https://bigquery.googleapis.com"),
+        credentials: match &sink.credentials {
+            _ if sink.anonymous => bigquery::Credentials::None,
+            Some(file) => bigquery::Credentials::Json(file.value.clone()),
+            None => bigquery::Credentials::Default,
+        },
+        impersonated: sink.impersonate.clone(),
+        is_exact: match sink.delivery {
+            Some(delivery) => delivery == Delivery::ExactlyOnce,
+            None => config.spool.path.is_some(),
+        },
+        creates_table: sink.create_table,
+        adds_columns: sink.add_columns,
+        unmapped: sink.unmapped.clone(),
+        retention: tier.retention.0,
+        labels: own_labels.chain([tier_label]).collect(),
+        timeout: sink.timeout.0,
+    };
+    bigquery::BigQuery::new(options, row_names(tier, config))
+}
+
 /// What the config says of headers.
 fn headers(
     written: &config::named::Named<config::secret_text::SecretText>,
@@ -296,6 +332,19 @@ fn request_options(
     }
 }
 
+fn console_route(console: &config::sinks::Console, tier: &Tier) -> (Arc<dyn Sink>, Options) {
+    let format = match console.format {
+        config::sinks::ConsoleFormat::Json => console::Format::Json,
+        config::sinks::ConsoleFormat::Pretty => console::Format::Pretty,
+    };
+    let options = console::Options { tier: tier.name.clone(), format };
+    let batch_age = Duration::from_millis(100);
+    (
+        Arc::new(console::Console::new(options)),
+        Options { batch_age, concurrency: 1, ..Options::default() },
+    )
+}
+
 fn files_route(
     files: &config::sinks::Files,
     tier: &Tier,
@@ -307,15 +356,19 @@ fn files_route(
         Some(config::sinks::FileStoreFormat::Jsonl) => sink.format = files::Format::Lines,
         None => {}
     }
-    let rules = RULES.iter().map(|rule| (*rule).to_owned());
-    sink.names = Arc::new(row::Names {
-        classifier_rules: rules.collect(),
-        sampling_rules: sampling_rules(config),
-        policy: tier.name.clone(),
-    });
+    sink.names = row_names(tier, config);
     let batch_bytes = files.batch.max_bytes.map_or(sink.format.close_bytes(), |n| n.0 as usize);
     let batch_age = files.batch.max_age.0;
     (Arc::new(sink), Options { batch_bytes, batch_age, concurrency: 1, ..Options::default() })
+}
+
+/// Words for the numbers in records.
+fn row_names(tier: &Tier, config: &Config) -> Arc<row::Names> {
+    Arc::new(row::Names {
+        classifier_rules: RULES.iter().map(|rule| (*rule).to_owned()).collect(),
+        sampling_rules: sampling_rules(config),
+        policy: tier.name.clone(),
+    })
 }
 
 /// Words for the numbers of `pipeline::sample::rule`.

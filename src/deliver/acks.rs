@@ -23,6 +23,11 @@ impl Tally {
         self.spool_error += other.spool_error;
     }
 
+    /// All of them.
+    pub(super) fn n_events(&self) -> u64 {
+        self.delivered + self.dead_letters + self.dead_letters_full + self.spool_error
+    }
+
     /// The same for `n_settled` events: those beyond were given up by the spool while they were in
     /// flight, and are counted there.
     pub(super) fn at_most(self, n_settled: u64) -> Self {

@@ -14,9 +14,10 @@ use super::drain::Drain;
 use super::gate::{Failure, Gate, Ticket};
 use super::letters::{Letter, Sender};
 use super::limit::Limiter;
-use super::load::{Load, Piece, halves};
+use super::load::{Load, Piece, halves, parted};
+use super::span::Span;
 use super::status::{RouteStatus, State};
-use super::transport::{Answer, Client, Outgoing, SendError};
+use super::transport::{Answer, Client, Outgoing, Resumed, SendError};
 use crate::sinks::{
     Body, Contents, Encoder, Grpc, LogRange, Response, Sink, Suspects, Truncated, Verdict,
 };
@@ -25,6 +26,8 @@ use crate::telemetry::RouteCounters;
 /// Attempts to write dead letters before their events are dropped and counted.
 const LETTER_ATTEMPTS_MAX: u32 = 5;
 const LETTER_RETRY: Duration = Duration::from_millis(200);
+/// What is said of events that never came into a body.
+const REFUSED: &str = "refused by the encoder";
 
 /// What all flights of a route share.
 pub(super) struct Crew {
@@ -60,6 +63,15 @@ struct Part {
     encoder: Box<dyn Encoder>,
     pieces: Vec<Piece>,
     n_events: usize,
+    past: Past,
+}
+
+/// What a body was before it was encoded.
+#[derive(Clone, Copy, Debug)]
+struct Past {
+    span: Span,
+    /// Events of the span that are dead letters already.
+    n_refused: u64,
     /// It was sent in another form before.
     is_reencoded: bool,
     /// It may be stored already: it was sent before, and nobody read the answer.
@@ -70,10 +82,25 @@ struct Part {
 struct Finished {
     truncated: Truncated,
     contents: Contents,
+    /// See [`Body::events`].
+    events: Vec<u32>,
+}
+
+/// What became of a body that a process before this one wrote down.
+#[derive(Debug)]
+pub(super) enum Resumption {
+    /// It is stored.
+    Stored(Tally),
+    /// It is not, and will not be as it is: its events are to be encoded anew.
+    Void,
+    /// The process ends before it can be sent.
+    Abandoned,
 }
 
 enum End {
     Over(Tally),
+    /// Some events are dead letters, the others must be sent.
+    Without(Vec<Piece>, Tally),
     /// Two halves, and whether they may be stored already.
     Split(Vec<Piece>, Vec<Piece>, bool),
     Reencode(Vec<Piece>, bool),
@@ -86,27 +113,42 @@ enum End {
 
 impl Crew {
     pub(super) async fn fly(self: Arc<Self>, load: Load, mut drain: Drain) -> Landing {
-        let Load { encoder, pieces, letters, n_events, range, now_ns, may_be_stored, .. } = load;
-        let _held = load.held;
+        let Load { encoder, pieces, mut letters, n_events, range, span, now_ns, .. } = load;
+        let (_held, may_be_stored) = (load.held, load.may_be_stored);
         let mut tally = Tally::default();
-        let mut parts = VecDeque::new();
-        let is_reencoded = false;
-        parts.push_back(Part { encoder, pieces, n_events, is_reencoded, may_be_stored });
+        let mut n_refused = 0;
+        if self.client.is_exact() && !letters.is_empty() {
+            // First: what is sent is all that a next process knows of the span.
+            let buried = self.bury(std::mem::take(&mut letters), None, REFUSED).await;
+            n_refused = buried.n_events();
+            tally.add(buried);
+        }
+        let past = Past { span, n_refused, is_reencoded: false, may_be_stored };
+        let mut parts = VecDeque::from([Part { encoder, pieces, n_events, past }]);
         while let Some(part) = parts.pop_front() {
             if part.n_events == 0 {
                 continue;
             }
+            let past = Past { is_reencoded: false, ..part.past };
             match self.deliver(part, range, &mut drain).await {
                 End::Over(more) => tally.add(more),
+                End::Without(rest, more) => {
+                    tally.add(more);
+                    let n_refused = past.n_refused + more.n_events();
+                    parts.push_front(self.encode(rest, Past { n_refused, ..past }, now_ns));
+                }
                 End::Split(first, second, may_be_stored) => {
-                    for pieces in [second, first] {
-                        let part = self.encode(pieces, now_ns);
-                        parts.push_front(Part { may_be_stored, ..part });
-                    }
+                    let middle = second.first().map_or(past.span.to, Piece::at);
+                    let (before, behind) =
+                        (Span { to: middle, ..past.span }, Span { from: middle, ..past.span });
+                    let of = Past { may_be_stored, ..past };
+                    let behind = Past { span: behind, n_refused: 0, ..of };
+                    parts.push_front(self.encode(second, behind, now_ns));
+                    parts.push_front(self.encode(first, Past { span: before, ..of }, now_ns));
                 }
                 End::Reencode(pieces, may_be_stored) => {
-                    let part = self.encode(pieces, now_ns);
-                    parts.push_front(Part { is_reencoded: true, may_be_stored, ..part });
+                    let past = Past { is_reencoded: true, may_be_stored, ..past };
+                    parts.push_front(self.encode(pieces, past, now_ns));
                 }
                 End::Rewind { not_before, holds } => {
                     return Landing::Rewind { range, not_before, holds };
@@ -116,13 +158,13 @@ impl Crew {
         }
         // Last, so that a rewound file does not bury its refused events twice.
         if !letters.is_empty() {
-            tally.add(self.bury(letters, None, "refused by the encoder").await);
+            tally.add(self.bury(letters, None, REFUSED).await);
         }
         Landing::Over(tally)
     }
 
     /// Encodes events that were encoded before: nothing is refused now that was not refused then.
-    fn encode(&self, pieces: Vec<Piece>, now_ns: i64) -> Part {
+    fn encode(&self, pieces: Vec<Piece>, past: Past, now_ns: i64) -> Part {
         let mut encoder = self.sink.encoder(now_ns);
         let mut n_events = 0;
         for piece in &pieces {
@@ -132,16 +174,19 @@ impl Crew {
                 encoder.push(&piece.batch, piece.events.clone());
             }
         }
-        Part { encoder, pieces, n_events, is_reencoded: false, may_be_stored: false }
+        Part { encoder, pieces, n_events, past }
     }
 
     async fn deliver(&self, part: Part, range: LogRange, drain: &mut Drain) -> End {
-        let Part { encoder, pieces, n_events, is_reencoded, mut may_be_stored } = part;
+        let Part { encoder, pieces, n_events, past } = part;
+        let Past { span, n_refused, is_reencoded, mut may_be_stored } = past;
         let n_bytes = encoder.len();
         let (mut outgoing, finished) = match self.finish(encoder, range).await {
             Ok(finished) => finished,
             Err(reason) => return self.give_up(&pieces, &reason).await,
         };
+        (outgoing.span, outgoing.n_events) = (span, n_events as u64);
+        (outgoing.contents, outgoing.n_refused) = (finished.contents, n_refused);
         loop {
             let Some(ticket) = self.gate.pass(drain).await else { return End::Abandoned };
             if let Some(limiter) = &self.limiter {
@@ -159,6 +204,10 @@ impl Crew {
                     ticket.succeed();
                     let verdict = Verdict::Refused { reason };
                     return self.settle(verdict, &pieces, n_events, may_be_stored).await;
+                }
+                Verdict::RowsRefused { rows } => {
+                    ticket.succeed();
+                    return self.bury_rows(&pieces, &finished.events, rows).await;
                 }
                 other => {
                     ticket.succeed();
@@ -197,9 +246,10 @@ impl Crew {
             parts: body.parts,
             headers: body.headers.into_iter().collect(),
             file_name: body.file_name,
-            attempt: 0,
+            ..Outgoing::default()
         };
-        Ok((outgoing, Finished { truncated: body.truncated, contents: body.contents }))
+        let Body { truncated, contents, events, .. } = body;
+        Ok((outgoing, Finished { truncated, contents, events }))
     }
 
     fn judge(&self, answer: &Result<Answer, SendError>, contents: Contents) -> Verdict {
@@ -304,6 +354,71 @@ impl Crew {
         let mut tally = self.bury(letters.collect(), Some(n_refused as u64), reason).await;
         tally.delivered += (n_events - n_refused) as u64;
         tally
+    }
+
+    /// The events of some rows to the dead letters, each with what was said of its first one.
+    async fn bury_rows(
+        &self,
+        pieces: &[Piece],
+        events: &[u32],
+        mut rows: Vec<(usize, String)>,
+    ) -> End {
+        rows.iter_mut().for_each(|(row, _)| {
+            *row =
+                if events.is_empty() { *row } else { events.get(*row).map_or(0, |n| *n as usize) };
+        });
+        rows.sort_by_key(|(event, _)| *event);
+        rows.dedup_by_key(|(event, _)| *event);
+        let numbers: Vec<usize> = rows.iter().map(|(event, _)| *event).collect();
+        let (rest, refused) = parted(pieces, &numbers);
+        if refused.is_empty() {
+            // Rows that nobody sent: without a way to leave them out, all of it is refused.
+            let words = rows.into_iter().next().map(|(_, words)| words).unwrap_or_default();
+            return self.give_up(pieces, &words).await;
+        }
+        let words = |number: usize| {
+            let found = rows.iter().find(|(event, _)| *event == number);
+            found.map_or("", |(_, words)| words.as_str())
+        };
+        let letters = refused.iter().filter_map(|(piece, number)| {
+            self.sender.letter(&piece.batch, piece.events.clone(), words(*number), None)
+        });
+        let first = refused.first().map_or("", |(_, number)| words(*number)).to_owned();
+        let tally = self.bury(letters.collect(), None, &first).await;
+        if rest.is_empty() { End::Over(tally) } else { End::Without(rest, tally) }
+    }
+
+    /// Sends what a process before this one wrote down.
+    pub(super) async fn resume(&self, resumed: &Resumed, mut drain: Drain) -> Resumption {
+        let Resumed { bytes, span, n_events, n_refused, is_settled } = resumed.clone();
+        let tally = Tally { delivered: n_events, dead_letters: n_refused, ..Tally::default() };
+        if is_settled {
+            return Resumption::Stored(tally);
+        }
+        let mut outgoing =
+            Outgoing { bytes, span, n_events, n_refused, is_resumed: true, ..Outgoing::default() };
+        loop {
+            let Some(ticket) = self.gate.pass(&mut drain).await else {
+                return Resumption::Abandoned;
+            };
+            self.count_request(&outgoing);
+            let answer = self.client.send(&outgoing).await;
+            let retry_after = answer.as_ref().ok().and_then(|answer| answer.retry_after);
+            let (failure, state, reason) = match self.judge(&answer, Contents::default()) {
+                Verdict::Retry { reason } => (Failure::Sick(retry_after), State::Retrying, reason),
+                Verdict::Unauthorised { reason } => {
+                    (Failure::Unauthorised, State::Unauthorised, reason)
+                }
+                verdict => {
+                    ticket.succeed();
+                    let is_stored = verdict == Verdict::Delivered;
+                    self.status.answered(&self.name, is_stored);
+                    return if is_stored { Resumption::Stored(tally) } else { Resumption::Void };
+                }
+            };
+            self.note_failure(ticket, failure, state, &reason);
+            outgoing.attempt += 1;
+        }
     }
 
     /// Writes letters; counts `n_counted` events, or all that are in them.

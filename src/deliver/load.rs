@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::held::{Held, Share};
 use super::letters::{Letter, Sender};
+use super::span::{At, Span};
 use crate::protect::protected::Protected;
 use crate::sinks::{Encoder, LogRange, Refused, Sink};
 
@@ -18,11 +19,23 @@ const RECORD_OVERHEAD: usize = 96;
 pub(super) struct Piece {
     pub(super) batch: Arc<Protected>,
     pub(super) events: Range<usize>,
+    /// Where the frame begins.
+    pub(super) frame: u64,
 }
 
 impl Piece {
-    pub(super) fn whole(batch: &Arc<Protected>) -> Self {
-        Self { batch: Arc::clone(batch), events: 0..batch.len() }
+    pub(super) fn whole(batch: &Arc<Protected>, frame: u64) -> Self {
+        Self { batch: Arc::clone(batch), events: 0..batch.len(), frame }
+    }
+
+    /// The same with other events.
+    fn with(&self, events: Range<usize>) -> Self {
+        Self { batch: Arc::clone(&self.batch), events, frame: self.frame }
+    }
+
+    /// Its first event.
+    pub(super) fn at(&self) -> At {
+        At { frame: self.frame, event: self.events.start as u32 }
     }
 
     /// About what the piece will take in a body.
@@ -39,7 +52,7 @@ impl Piece {
         for index in self.events.clone() {
             let one = self.batch.table[index].len as usize + RECORD_OVERHEAD;
             if weight + one > max_bytes && index > start {
-                pieces.push(Self { batch: Arc::clone(&self.batch), events: start..index });
+                pieces.push(self.with(start..index));
                 (start, weight) = (index, 0);
             }
             weight += one;
@@ -59,6 +72,8 @@ pub(super) struct Load {
     /// Events that the encoder took.
     pub(super) n_events: usize,
     pub(super) range: LogRange,
+    /// The same by events: it may begin or end within a frame.
+    pub(super) span: Span,
     /// The time the body was begun, as its encoder knows it.
     pub(super) now_ns: i64,
     /// Position behind the last frame that ends here.
@@ -85,6 +100,7 @@ impl Load {
             letters: Vec::new(),
             n_events: 0,
             range: LogRange { from, to: from },
+            span: Span { from: At::frame(from), to: At::frame(from) },
             now_ns,
             ack_to: None,
             oldest_ns,
@@ -119,6 +135,13 @@ impl Load {
         }
     }
 
+    /// It ends with the frame before `position`.
+    pub(super) fn end(&mut self, position: u64) {
+        self.range.to = position;
+        self.span.to = At::frame(position);
+        self.ack_to = Some(position);
+    }
+
     /// A letter for each reason.
     fn bury(&mut self, piece: &Piece, refused: &[Refused], sender: &Sender) {
         let mut reasons: Vec<&'static str> = refused.iter().map(|one| one.reason).collect();
@@ -136,14 +159,31 @@ impl Load {
     }
 }
 
+/// The pieces without some of their events, which are numbered through all of them; and those.
+pub(super) fn parted(pieces: &[Piece], numbers: &[usize]) -> (Vec<Piece>, Vec<(Piece, usize)>) {
+    let (mut kept, mut taken, mut first) = (Vec::new(), Vec::new(), 0);
+    for piece in pieces {
+        let numbers =
+            numbers.iter().filter(|number| (first..first + piece.events.len()).contains(*number));
+        let indices: Vec<usize> =
+            numbers.map(|number| number - first + piece.events.start).collect();
+        taken.extend(
+            indices
+                .iter()
+                .map(|index| (piece.with(*index..index + 1), first + index - piece.events.start)),
+        );
+        kept.extend(without(piece, &indices));
+        first += piece.events.len();
+    }
+    (kept, taken)
+}
+
 /// The parts of `piece` around the events at `indices`.
 fn without(piece: &Piece, indices: &[usize]) -> Vec<Piece> {
     let starts = std::iter::once(piece.events.start).chain(indices.iter().map(|index| index + 1));
     let ends = indices.iter().copied().chain([piece.events.end]);
     let ranges = starts.zip(ends).filter(|(start, end)| start < end);
-    ranges
-        .map(|(start, end)| Piece { batch: Arc::clone(&piece.batch), events: start..end })
-        .collect()
+    ranges.map(|(start, end)| piece.with(start..end)).collect()
 }
 
 /// Two halves by events, both non-empty for at least two events.
@@ -159,7 +199,7 @@ pub(super) fn halves(pieces: &[Piece]) -> (Vec<Piece>, Vec<Piece>) {
             [(&mut first, piece.events.start..middle), (&mut second, middle..piece.events.end)]
         {
             if !events.is_empty() {
-                half.push(Piece { batch: Arc::clone(&piece.batch), events });
+                half.push(piece.with(events));
             }
         }
     }
@@ -178,13 +218,18 @@ mod tests {
     #[test]
     fn cut_halved_and_left_out() {
         let batch = protected(&["a"; 10]);
-        let whole = Piece::whole(&batch);
+        let whole = Piece::whole(&batch, 0);
         let one = 1 + RECORD_OVERHEAD;
         assert_eq!(whole.weight(), 10 * one);
         assert_eq!(ranges(&whole.clone().cut(4 * one)), [0..4, 4..8, 8..10]);
         assert_eq!(ranges(&whole.clone().cut(1)).len(), 10);
         assert_eq!(ranges(&without(&whole, &[0, 3, 4, 9])), [1..3, 5..9]);
         assert_eq!(ranges(&without(&whole, &[5])), [0..5, 6..10]);
+        let (kept, taken) = parted(&without(&whole, &[0, 5]), &[1, 4, 7]);
+        assert_eq!(ranges(&kept), [1..2, 3..5, 7..9]);
+        let taken: Vec<(Range<usize>, usize)> =
+            taken.into_iter().map(|(piece, number)| (piece.events, number)).collect();
+        assert_eq!(taken, [(2..3, 1), (6..7, 4), (9..10, 7)]);
         let (first, second) = halves(&whole.cut(4 * one));
         assert_eq!((ranges(&first), ranges(&second)), (vec![0..4, 4..5], vec![5..8, 8..10]));
     }

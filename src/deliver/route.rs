@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::acks::{Acks, Tally};
 use super::drain::Drain;
-use super::flight::{Crew, Landing};
+use super::flight::{Crew, Landing, Resumption};
 use super::frames::{Frame, Frames};
 use super::gate::Gate;
 use super::held::{Budget, Share};
@@ -20,6 +20,7 @@ use super::letters::Sender;
 use super::limit::Limiter;
 use super::load::{Load, Piece};
 use super::retry::Jitter;
+use super::span::{At, Span};
 use super::{Options, Route};
 use crate::sinks::{LogRange, Transport};
 use crate::telemetry::DropReason;
@@ -44,6 +45,8 @@ pub(super) struct Loop<F> {
     replay: Option<Replay>,
     /// Reading rests until then: the disk is sick.
     resume_at: Option<Instant>,
+    /// Events before this one are done with.
+    skip_to: Option<At>,
     /// Nothing more will be read.
     ended: bool,
     /// Nothing was sent yet: what comes first may have been on its way when a process was killed.
@@ -77,7 +80,9 @@ impl<F: Frames> Loop<F> {
             route;
         let is_file = matches!(sink.transport(), Transport::File { .. });
         // One file at a time: what is not held can only be encoded again in order.
-        options.concurrency = if is_file { 1 } else { options.concurrency.max(1) };
+        // And what lands exactly once lands in the order of the log.
+        let is_single = is_file || client.is_exact();
+        options.concurrency = if is_single { 1 } else { options.concurrency.max(1) };
         // Files hold nothing: they take no part of it.
         let share = if is_file { Budget::new(usize::MAX).join() } else { options.budget.join() };
         let crew = Crew {
@@ -106,12 +111,14 @@ impl<F: Frames> Loop<F> {
             flights: JoinSet::new(),
             replay: None,
             resume_at: None,
+            skip_to: None,
             ended: false,
             is_fresh: true,
         }
     }
 
     pub(super) async fn run(mut self) {
+        self.resume().await;
         loop {
             if self.drain.halts() {
                 self.read_no_more();
@@ -142,6 +149,37 @@ impl<F: Frames> Loop<F> {
         // Aborts what is still in flight: unknown outcomes are sent again after the restart.
         self.flights.shutdown().await;
         self.crew.status.stopped();
+    }
+
+    /// Goes on where a process before this one ended, if its transport knows more of that than the
+    /// cursor.
+    async fn resume(&mut self) {
+        let Some(resumed) = self.crew.client.resumed() else { return };
+        let Span { from, to } = resumed.span;
+        let number = self.acks.begin((to.event == 0).then_some(to.frame), wall_clock_ns());
+        self.show();
+        match self.crew.resume(&resumed, self.drain.clone()).await {
+            Resumption::Stored(tally) => {
+                self.start_at(to);
+                self.acknowledge(number, tally);
+            }
+            Resumption::Void => {
+                self.acks = Acks::default();
+                self.start_at(from);
+            }
+            Resumption::Abandoned => {
+                self.acks = Acks::default();
+                self.read_no_more();
+            }
+        }
+    }
+
+    /// Reads on at `at`, or where the cursor is if that is further.
+    fn start_at(&mut self, at: At) {
+        if at.frame >= self.frames.position() {
+            self.frames.rewind(at.frame);
+            self.skip_to = Some(at).filter(|at| at.event > 0);
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -192,7 +230,10 @@ impl<F: Frames> Loop<F> {
         if batch.is_empty() {
             self.pass_position(range, batch.observed_ns);
         } else {
-            let piece = Piece::whole(&batch);
+            let mut piece = Piece::whole(&batch, range.from);
+            if let Some(at) = self.skip_to.take().filter(|at| at.frame == range.from) {
+                piece.events.start = (at.event as usize).min(piece.events.end);
+            }
             if self.crew.is_file {
                 self.fill_file(piece, range).await;
             } else {
@@ -229,7 +270,7 @@ impl<F: Frames> Loop<F> {
         }
         let mut open = self.open.take().unwrap_or_else(|| self.begin(range, &piece));
         open.push(piece, true, &self.crew.sender);
-        (open.range.to, open.ack_to) = (range.to, Some(range.to));
+        open.end(range.to);
         self.open = Some(open);
     }
 
@@ -245,7 +286,7 @@ impl<F: Frames> Loop<F> {
         };
         match tokio::task::spawn_blocking(push).await {
             Ok(mut open) => {
-                (open.range.to, open.ack_to) = (range.to, Some(range.to));
+                open.end(range.to);
                 self.open = Some(open);
             }
             Err(error) => std::panic::resume_unwind(error.into_panic()),
@@ -254,13 +295,16 @@ impl<F: Frames> Loop<F> {
 
     fn begin(&self, range: LogRange, piece: &Piece) -> Load {
         let observed_ns = piece.batch.observed_ns;
-        Load::begin(&*self.crew.sink, &self.share, range.from, observed_ns, wall_clock_ns())
+        let now_ns = wall_clock_ns();
+        let mut load = Load::begin(&*self.crew.sink, &self.share, range.from, observed_ns, now_ns);
+        load.span.from = piece.at();
+        load
     }
 
     /// A frame without events: its position is acknowledged in its turn.
     fn pass_position(&mut self, range: LogRange, observed_ns: i64) {
         if let Some(open) = &mut self.open {
-            (open.range.to, open.ack_to) = (range.to, Some(range.to));
+            open.end(range.to);
             return;
         }
         let number = self.acks.begin(Some(range.to), observed_ns);
@@ -292,8 +336,10 @@ impl<F: Frames> Loop<F> {
     fn next_cut(&mut self) -> Option<(u64, Load)> {
         let CutPiece { piece, range, is_last } = self.cut.pop_front()?;
         let mut load = self.begin(range, &piece);
+        let behind = At { frame: range.from, event: piece.events.end as u32 };
         load.push(piece, true, &self.crew.sender);
         load.range = range;
+        load.span.to = if is_last { At::frame(range.to) } else { behind };
         load.ack_to = is_last.then_some(range.to);
         Some((self.acks.begin(load.ack_to, load.oldest_ns), load))
     }

@@ -1,5 +1,5 @@
-//! How bodies travel: `http`, `grpc`, `file` and `stdout`, behind one trait, so that tests can
-//! stand in.
+//! How bodies travel: `http`, `grpc`, `bigquery`, `file` and `stdout`, behind one trait, so that
+//! tests can stand in.
 //!
 //! A transport sends once and says what came back. It never retries, and never judges.
 
@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::sinks::Transport;
+use super::span::Span;
+use crate::sinks::{Contents, Transport};
 use crate::trust::TrustError;
 
+mod bigquery;
 mod file;
 mod grpc;
 mod http;
@@ -23,7 +25,7 @@ mod stdout;
 pub const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// One body, ready to go; the same bytes at every attempt.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Outgoing {
     /// What is sent.
     pub bytes: Bytes,
@@ -35,6 +37,31 @@ pub struct Outgoing {
     pub file_name: String,
     /// 0 the first time.
     pub attempt: u32,
+    /// What the sink says of it.
+    pub contents: Contents,
+    /// Which events it holds.
+    pub span: Span,
+    /// How many those are.
+    pub n_events: u64,
+    /// How many of the span it does not hold, because they are dead letters.
+    pub n_refused: u64,
+    /// A process before this one wrote it down.
+    pub is_resumed: bool,
+}
+
+/// What a process before this one was about to send, or had just sent.
+#[derive(Clone, Debug, Default)]
+pub struct Resumed {
+    /// The body; none where it is settled.
+    pub bytes: Bytes,
+    /// Which events it holds.
+    pub span: Span,
+    /// How many.
+    pub n_events: u64,
+    /// How many of the span are dead letters.
+    pub n_refused: u64,
+    /// It is known to be stored.
+    pub is_settled: bool,
 }
 
 impl Outgoing {
@@ -86,6 +113,17 @@ pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<Answer, SendError>> + 
 pub trait Client: Send + Sync + 'static {
     /// Sends `outgoing` once.
     fn send<'a>(&'a self, outgoing: &'a Outgoing) -> Sending<'a>;
+
+    /// Whether it writes bodies down before it sends them, so that each is stored once: then they
+    /// must come one after the other, in the order of the log.
+    fn is_exact(&self) -> bool {
+        false
+    }
+
+    /// The last body that a process before this one wrote down.
+    fn resumed(&self) -> Option<Resumed> {
+        None
+    }
 }
 
 /// What a route's transport needs beside what the sink names.
@@ -99,6 +137,8 @@ pub struct TransportOptions {
     pub idle_connections_max: usize,
     /// The route's name, for the folder of unfinished files.
     pub route: String,
+    /// Where a transport may keep what outlives the process.
+    pub state_folder: Option<PathBuf>,
 }
 
 /// Why a transport cannot be set up. All of them are mistakes in the config.
@@ -135,6 +175,9 @@ pub fn connect(
         }
         Transport::Grpc { url, headers, timeout } => {
             Arc::new(grpc::GrpcClient::new(url, headers, *timeout, options)?)
+        }
+        Transport::BigQuery(destination) => {
+            Arc::new(bigquery::BigQueryClient::new(destination, options)?)
         }
         Transport::File { root } => Arc::new(file::FileClient::new(root, &options.route)?),
         Transport::Stdout => Arc::new(stdout::StdoutClient),

@@ -88,7 +88,7 @@ macro_rules! table {
 
         impl<'a> Row<'a> {
             /// The columns in their order.
-            pub(super) const SHAPES: [(&'static str, Shape); [$(stringify!($name)),+].len()] =
+            pub const SHAPES: [(&'static str, Shape); [$(stringify!($name)),+].len()] =
                 [$((stringify!($name), <$type as Field>::SHAPE)),+];
 
             /// Tells all that the row holds, field by field.

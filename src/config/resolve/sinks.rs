@@ -11,7 +11,8 @@ use super::super::Tier;
 use super::super::named::Named;
 use super::super::secret_text::SecretText;
 use super::super::sinks::{
-    FileStoreFormat, Files, Loki, Otlp, PrometheusRemoteWrite, Rate, RequestBatch, Retry, Sink,
+    BigQuery, Delivery, FileStoreFormat, Files, Loki, Otlp, PrometheusRemoteWrite, Rate,
+    RequestBatch, Retry, Sink,
 };
 use super::super::tree::{Step, steps};
 use super::Resolver;
@@ -50,23 +51,23 @@ struct Requests<'a> {
     rate: Rate,
     timeout: HumanDuration,
     retry: &'a Retry,
-    headers: &'a Named<SecretText>,
+    headers: Option<&'a Named<SecretText>>,
 }
 
 impl<'a> Requests<'a> {
     fn of_loki(loki: &'a Loki) -> Self {
         let Loki { batch, rate, timeout, retry, headers, .. } = loki;
-        Self { batch: *batch, rate: *rate, timeout: *timeout, retry, headers }
+        Self { batch: *batch, rate: *rate, timeout: *timeout, retry, headers: Some(headers) }
     }
 
     fn of_otlp(otlp: &'a Otlp) -> Self {
         let Otlp { batch, rate, timeout, retry, headers, .. } = otlp;
-        Self { batch: *batch, rate: *rate, timeout: *timeout, retry, headers }
+        Self { batch: *batch, rate: *rate, timeout: *timeout, retry, headers: Some(headers) }
     }
 
     fn of_remote_write(sink: &'a PrometheusRemoteWrite) -> Self {
         let PrometheusRemoteWrite { batch, rate, timeout, retry, headers, .. } = sink;
-        Self { batch: *batch, rate: *rate, timeout: *timeout, retry, headers }
+        Self { batch: *batch, rate: *rate, timeout: *timeout, retry, headers: Some(headers) }
     }
 }
 
@@ -95,6 +96,7 @@ impl Resolver<'_> {
                     self.requests(&path, &Requests::of_remote_write(sink), memory_limit);
                     self.own_headers(&path, &sink.headers, &REMOTE_WRITE_HEADERS);
                 }
+                Sink::BigQuery(sink) => self.bigquery(&path, sink, memory_limit),
                 Sink::Files(files) => {
                     self.not_zero(&path, &["batch", "max_age"], files.batch.max_age);
                 }
@@ -102,6 +104,43 @@ impl Resolver<'_> {
             }
         }
         named.0
+    }
+
+    fn bigquery(&mut self, path: &[Step], sink: &BigQuery, memory_limit: ByteSize) {
+        let BigQuery { batch, rate, timeout, retry, .. } = sink;
+        let of = Requests { batch: *batch, rate: *rate, timeout: *timeout, retry, headers: None };
+        self.requests(path, &of, memory_limit);
+        if sink.anonymous && (sink.credentials.is_some() || sink.impersonate.is_some()) {
+            let message = "requests cannot be anonymous and authorised";
+            self.at_key(&below(path, &["anonymous"]), message, "Keep one of them.");
+        }
+        for (name, value) in &sink.labels {
+            let is_word = |text: &str| {
+                let sound =
+                    |c: char| !c.is_uppercase() && (c.is_alphanumeric() || "_-".contains(c));
+                text.chars().count() <= 63 && text.chars().all(sound)
+            };
+            let is_name = is_word(name) && name.starts_with(char::is_alphabetic);
+            if !is_name || !is_word(value) {
+                let message = format!("\"{name}: {value}\" cannot be a label of a table");
+                let hint = "Use lower-case letters, digits, \"_\" and \"-\", a letter first, and at \
+                            most 63 of them.";
+                self.at_key(&below(path, &["labels", name]), message, hint);
+            }
+        }
+    }
+
+    /// Rows that land once need a place that outlives the process.
+    pub(super) fn deliveries(&mut self, sinks: &[(String, Sink)], is_on_disk: bool) {
+        for (name, sink) in sinks {
+            let Sink::BigQuery(sink) = sink else { continue };
+            if sink.delivery == Some(Delivery::ExactlyOnce) && !is_on_disk {
+                let path = steps!["sinks", name.as_str(), "delivery"];
+                let message = "exactly_once needs a spool on disk";
+                let hint = "Write spool: { type: disk, path: … }, or at_least_once.";
+                self.at_value(&path, message, hint);
+            }
+        }
     }
 
     /// What all sinks that send requests have in common.
@@ -126,7 +165,7 @@ impl Resolver<'_> {
         self.not_zero(path, &["batch", "max_age"], of.batch.max_age);
         self.not_zero(path, &["timeout"], of.timeout);
         self.retry(path, of.retry);
-        for (name, value) in of.headers {
+        for (name, value) in of.headers.into_iter().flatten() {
             self.header(&below(path, &["headers", name]), name, value.value.expose());
         }
     }

@@ -103,7 +103,7 @@ mod tests {
     fn outgoing(name: &str, text: &'static str) -> Outgoing {
         let bytes = Bytes::from_static(text.as_bytes());
         let (parts, headers) = (Vec::new(), Vec::new());
-        Outgoing { bytes, parts, headers, file_name: name.to_owned(), attempt: 0 }
+        Outgoing { bytes, parts, headers, file_name: name.to_owned(), ..Outgoing::default() }
     }
 
     #[tokio::test]

@@ -57,7 +57,8 @@ impl Client for GrpcClient {
     }
 }
 
-async fn read(response: Response) -> Result<Answer, SendError> {
+/// Reads the answer of a call.
+pub(super) async fn read(response: Response) -> Result<Answer, SendError> {
     let status = response.status().as_u16();
     let head = response.headers().clone();
     let mut body: reqwest::Body = reqwest::Body::from(response);
@@ -72,9 +73,8 @@ async fn read(response: Response) -> Result<Answer, SendError> {
             Err(part) => trailers = part.into_trailers().unwrap_or_default(),
         }
     }
-    // A call that fails at once has its status in the head.
+    let (code, message, _) = ending(status, &head, Some(&trailers));
     let of_grpc = if trailers.contains_key("grpc-status") { &trailers } else { &head };
-    let (code, message) = status_of(of_grpc).unwrap_or_else(|| without_status(status));
     Ok(Answer {
         status,
         body: frame.get(GRPC_HEAD_LEN..).unwrap_or_default().to_vec(),
@@ -82,6 +82,18 @@ async fn read(response: Response) -> Result<Answer, SendError> {
         grpc: Some((code, message)),
         headers: Vec::new(),
     })
+}
+
+/// How a call ended: code, message, and the `google.rpc.Status` with its details, if there is one.
+/// A call that fails at once says it in the head.
+pub(super) fn ending(
+    status: u16,
+    head: &HeaderMap,
+    trailers: Option<&HeaderMap>,
+) -> (u32, String, Vec<u8>) {
+    let said = trailers.filter(|trailers| trailers.contains_key("grpc-status")).unwrap_or(head);
+    let (code, message) = status_of(said).unwrap_or_else(|| without_status(status));
+    (code, message, details_of(said).unwrap_or_default())
 }
 
 fn status_of(headers: &HeaderMap) -> Option<(u32, String)> {
@@ -123,10 +135,15 @@ fn percent_decoded(text: &[u8]) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The delay of a `google.rpc.RetryInfo` among the details of a `google.rpc.Status`.
-fn retry_delay(headers: &HeaderMap) -> Option<Duration> {
+/// The `google.rpc.Status` of an error.
+fn details_of(headers: &HeaderMap) -> Option<Vec<u8>> {
     let text = headers.get("grpc-status-details-bin")?.to_str().ok()?;
-    let status = data_encoding::BASE64_NOPAD.decode(text.trim_end_matches('=').as_bytes()).ok()?;
+    data_encoding::BASE64_NOPAD.decode(text.trim_end_matches('=').as_bytes()).ok()
+}
+
+/// The delay of a `google.rpc.RetryInfo` among the details of a `google.rpc.Status`.
+pub(super) fn retry_delay(headers: &HeaderMap) -> Option<Duration> {
+    let status = details_of(headers)?;
     let details = bytes_fields(&status, 3);
     details.into_iter().find_map(|any| {
         let is_retry_info =

@@ -50,7 +50,7 @@ impl HttpClient {
         timeout: Duration,
         options: &TransportOptions,
     ) -> Result<Self, TransportError> {
-        Self::build(url, headers, timeout, options, |builder| builder)
+        Self::build(url, headers, Purpose::Http(timeout), options)
     }
 
     /// The same for gRPC, which is HTTP/2 and nothing else.
@@ -60,40 +60,17 @@ impl HttpClient {
         timeout: Duration,
         options: &TransportOptions,
     ) -> Result<Self, TransportError> {
-        Self::build(url, headers, timeout, options, |builder| {
-            builder
-                .http2_prior_knowledge()
-                .http2_max_frame_size(FRAME_BYTES_MAX)
-                .http2_keep_alive_interval(KEEP_ALIVE)
-                .http2_keep_alive_timeout(KEEP_ALIVE)
-        })
+        Self::build(url, headers, Purpose::GrpcCalls(timeout), options)
     }
 
     fn build(
         url: &str,
         headers: &[(String, Secret)],
-        timeout: Duration,
+        purpose: Purpose,
         options: &TransportOptions,
-        more: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<Self, TransportError> {
-        let refuse = |error: &dyn std::fmt::Display| TransportError::Http(error.to_string());
-        let url = reqwest::Url::parse(url).map_err(|error| refuse(&error))?;
-        let tls = trust::client(options.ca_file.as_deref(), url.scheme() == "https")?;
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .user_agent(concat!("sidewake/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(timeout)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(options.idle_connections_max.max(1))
-            .no_proxy();
-        if let Some(proxy) = &options.proxy {
-            let proxy = reqwest::Proxy::all(proxy).map_err(|error| refuse(&error.without_url()))?;
-            builder = builder.proxy(proxy);
-        }
-        let inner = more(builder).build().map_err(|error| refuse(&chain(&error)))?;
+        let inner = client(url, purpose, options)?;
+        let url = parsed(url)?;
         let headers = headers.iter().map(|(name, value)| header(name, value));
         let headers = headers.collect::<Result<_, _>>()?;
         Ok(Self { inner, url, headers, answer_headers: &[] })
@@ -148,6 +125,59 @@ impl HttpClient {
         }
         Ok(Answer { status, body, retry_after, grpc: None, headers })
     }
+}
+
+/// What a client is for.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Purpose {
+    /// Requests that are answered within a time.
+    Http(Duration),
+    /// Calls of gRPC that are.
+    GrpcCalls(Duration),
+    /// Streams of gRPC, which last as long as they want.
+    Grpc,
+}
+
+/// A client for the host of `url`, whose TLS and proxy are those of the options.
+pub(super) fn client(
+    url: &str,
+    purpose: Purpose,
+    options: &TransportOptions,
+) -> Result<reqwest::Client, TransportError> {
+    let tls = trust::client(options.ca_file.as_deref(), parsed(url)?.scheme() == "https")?;
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .user_agent(concat!("sidewake/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(options.idle_connections_max.max(1))
+        .no_proxy();
+    if let Some(proxy) = &options.proxy {
+        let proxy = reqwest::Proxy::all(proxy).map_err(|error| refuse(&error.without_url()))?;
+        builder = builder.proxy(proxy);
+    }
+    builder = match purpose {
+        Purpose::Http(timeout) | Purpose::GrpcCalls(timeout) => builder.timeout(timeout),
+        Purpose::Grpc => builder,
+    };
+    if matches!(purpose, Purpose::GrpcCalls(_) | Purpose::Grpc) {
+        builder = builder
+            .http2_prior_knowledge()
+            .http2_max_frame_size(FRAME_BYTES_MAX)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .http2_keep_alive_timeout(KEEP_ALIVE);
+    }
+    builder.build().map_err(|error| refuse(&chain(&error)))
+}
+
+fn parsed(url: &str) -> Result<reqwest::Url, TransportError> {
+    reqwest::Url::parse(url).map_err(|error| refuse(&error))
+}
+
+fn refuse(error: &dyn std::fmt::Display) -> TransportError {
+    TransportError::Http(error.to_string())
 }
 
 /// A body of several pieces, which nobody puts together.

@@ -1,0 +1,336 @@
+//! The way to BigQuery: one connection for appends, streams with offsets, and the table.
+//!
+//! Owns in which order things are asked for: a token, the table, a stream, the append. What was
+//! sent and not answered outlives the process in [`outbox`].
+//!
+//! Source: BigQuery Storage Write API, "Best practices" (one connection, appends of more than
+//! 1 MB, offsets), `storage.proto`.
+//!
+//! # Why
+//! - **Written down before it is sent.** Offsets tell BigQuery which rows it has; which rows those
+//!   were only we can know. So a body, its stream and its offset are durable before the first byte
+//!   leaves, and a process that finds them sends the very same again: `ALREADY_EXISTS` is then as
+//!   good as an answer.
+//! - **`ALREADY_EXISTS` to what was never sent** says that somebody else writes to our stream, or
+//!   that what was written down was lost with the machine: the stream is left for a new one.
+//! - **A stream is kept** over restarts and for as long as BigQuery has it (three idle days); ten
+//!   thousand an hour are all that a project may create. Where that is used up, rows go to the
+//!   default stream, each marked, until a stream can be had.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::Mutex;
+
+use super::http::{self, Purpose};
+use super::{
+    Answer, Client, Outgoing, Resumed, SendError, Sending, TransportError, TransportOptions,
+};
+use crate::sinks::bigquery::answer::{self, code, storage};
+use crate::sinks::bigquery::{Destination, STALE_LAYOUT};
+
+mod append;
+mod calls;
+mod mark;
+mod outbox;
+mod tables;
+mod token;
+
+use append::Connection;
+use calls::Calls;
+use outbox::{Outbox, Record};
+use tables::Tables;
+use token::Token;
+
+/// How long the default stream serves where no other can be created.
+const QUOTA_PAUSE: Duration = Duration::from_secs(600);
+/// A quota that is used up does not fill within less.
+const EXHAUSTED_WAIT: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub(super) struct BigQueryClient {
+    destination: Arc<Destination>,
+    tables: Tables,
+    calls: Calls,
+    /// Appends, one at a time where rows land exactly once.
+    exact: Option<Mutex<Exact>>,
+    /// The connection of the default stream.
+    default: Mutex<Option<Arc<Connection>>>,
+}
+
+/// What is known of our own stream.
+struct Exact {
+    outbox: Outbox,
+    record: Record,
+    connection: Option<Arc<Connection>>,
+    /// The default stream is used until then.
+    paused_until: Option<Instant>,
+    /// The body of the record went out, and whether it was stored is not known.
+    is_uncertain: bool,
+}
+
+impl BigQueryClient {
+    pub(super) fn new(
+        destination: &Arc<Destination>,
+        options: &TransportOptions,
+    ) -> Result<Self, TransportError> {
+        let config = &destination.options;
+        let (grpc, rest) = (&config.grpc_url, &config.rest_url);
+        let grpc = http::client(grpc, Purpose::Grpc, options)?;
+        let rest = http::client(rest, Purpose::Http(config.timeout), options)?;
+        let token = Arc::new(Token::new(&config.credentials, config.impersonated.as_deref())?);
+        let exact = match config.is_exact {
+            true => Some(Mutex::new(Exact::open(options)?)),
+            false => None,
+        };
+        Ok(Self {
+            destination: Arc::clone(destination),
+            tables: Tables::new(Arc::clone(destination), rest, Arc::clone(&token)),
+            calls: Calls::new(grpc, config, token),
+            exact,
+            default: Mutex::default(),
+        })
+    }
+
+    async fn append(&self, outgoing: &Outgoing) -> Result<Answer, SendError> {
+        if let Some(problem) = self.tables.prepare().await? {
+            return Ok(problem);
+        }
+        let is_stale = !outgoing.is_resumed && !self.destination.fits(outgoing.contents);
+        if is_stale {
+            let body = b"the table has other columns than the body".to_vec();
+            return Ok(Answer { status: STALE_LAYOUT, body, ..Answer::default() });
+        }
+        let answer = match &self.exact {
+            Some(exact) => self.append_exactly(&mut *exact.lock().await, outgoing).await?,
+            None => self.append_by_default(outgoing, &[]).await?,
+        };
+        Ok(self.learned(answer))
+    }
+
+    /// Draws what follows from an answer for later bodies.
+    fn learned(&self, mut answer: Answer) -> Answer {
+        let told = told(&answer);
+        let is_mismatch = told.storage_code == storage::SCHEMA_MISMATCH_EXTRA_FIELDS;
+        if told.is_schema_updated || is_mismatch || told.code == code::NOT_FOUND {
+            self.tables.forget();
+        }
+        if told.code == code::RESOURCE_EXHAUSTED {
+            answer.retry_after = answer.retry_after.max(Some(EXHAUSTED_WAIT));
+        }
+        answer
+    }
+
+    /// At least once, on the stream that every table has.
+    async fn append_by_default(
+        &self,
+        outgoing: &Outgoing,
+        mark: &[u8],
+    ) -> Result<Answer, SendError> {
+        let connection = {
+            let mut kept = self.default.lock().await;
+            match kept.as_ref().filter(|connection| connection.is_open()) {
+                Some(connection) => Arc::clone(connection),
+                None => {
+                    let stream = self.destination.options.table.default_stream();
+                    let opened = self.calls.open(&stream).await;
+                    let opened = match opened {
+                        Ok(opened) => Arc::new(opened),
+                        Err(problem) => return problem,
+                    };
+                    Arc::clone(kept.insert(opened))
+                }
+            }
+        };
+        let rows = match mark.is_empty() {
+            true => vec![outgoing.bytes.clone()],
+            false => vec![mark::marked(&outgoing.bytes, &outgoing.parts, mark)],
+        };
+        let parts = if mark.is_empty() { &outgoing.parts[..] } else { &[] };
+        let rows: Vec<Bytes> = rows.into_iter().chain(parts.iter().cloned()).collect();
+        connection.append(None, &rows, self.destination.options.timeout).await
+    }
+
+    /// Exactly once, or as told in the module.
+    async fn append_exactly(
+        &self,
+        exact: &mut Exact,
+        outgoing: &Outgoing,
+    ) -> Result<Answer, SendError> {
+        if outgoing.attempt == 0 && !outgoing.is_resumed {
+            // The one before was answered, or given up.
+            exact.record.is_settled = true;
+            exact.is_uncertain = false;
+        }
+        if exact.record.stream.is_empty()
+            && let Some(refused) = self.create_stream(exact).await?
+        {
+            let is_quota = told(&refused).code == code::RESOURCE_EXHAUSTED;
+            if !is_quota {
+                return Ok(refused);
+            }
+            exact.paused_until = Some(Instant::now() + QUOTA_PAUSE);
+            tracing::warn!(
+                table = %self.destination.options.table,
+                "no more streams can be created: rows go to the default stream and are marked"
+            );
+        }
+        if exact.record.stream.is_empty() {
+            return self.append_by_default(outgoing, &mark::at_least_once()).await;
+        }
+        if exact.record.is_settled {
+            exact.begin(outgoing).map_err(|error| {
+                SendError(format!("cannot write down what is to be sent: {error}"))
+            })?;
+        }
+        let connection = match exact.connection.as_ref().filter(|one| one.is_open()) {
+            Some(connection) => Arc::clone(connection),
+            None => match self.calls.open(&exact.record.stream).await {
+                Ok(opened) => Arc::clone(exact.connection.insert(Arc::new(opened))),
+                Err(problem) => return problem,
+            },
+        };
+        let was_uncertain = exact.is_uncertain || outgoing.is_resumed;
+        exact.is_uncertain = true;
+        let rows: Vec<Bytes> =
+            std::iter::once(&outgoing.bytes).chain(&outgoing.parts).cloned().collect();
+        let offset = Some(exact.record.offset);
+        let answer = connection.append(offset, &rows, self.destination.options.timeout).await?;
+        Ok(exact.follow(answer, was_uncertain))
+    }
+
+    /// Asks for a stream, unless that was refused a moment ago.
+    async fn create_stream(&self, exact: &mut Exact) -> Result<Option<Answer>, SendError> {
+        if exact.paused_until.is_some_and(|until| Instant::now() < until) {
+            return Ok(None);
+        }
+        exact.paused_until = None;
+        let created = self.calls.create_stream(&self.destination.options.table).await?;
+        match created {
+            Ok(stream) => {
+                exact.record = Record { stream, is_settled: true, ..Record::default() };
+                exact.connection = None;
+                Ok(None)
+            }
+            Err(answer) => Ok(Some(answer)),
+        }
+    }
+}
+
+impl Exact {
+    fn open(options: &TransportOptions) -> Result<Self, TransportError> {
+        let folder = options.state_folder.clone().unwrap_or_else(|| PathBuf::from("."));
+        let path = folder.join(format!("{}.outbox", options.route));
+        let refuse = |source| TransportError::Folder { path: folder.clone(), source };
+        let (outbox, record) = Outbox::open(&path).map_err(refuse)?;
+        Ok(Self {
+            outbox,
+            record: record.unwrap_or_default(),
+            connection: None,
+            paused_until: None,
+            is_uncertain: false,
+        })
+    }
+
+    /// Writes down what is to be sent at the offset that is next.
+    fn begin(&mut self, outgoing: &Outgoing) -> std::io::Result<()> {
+        let record = Record {
+            stream: self.record.stream.clone(),
+            offset: self.record.offset + self.record.n_rows,
+            n_rows: outgoing.contents.n_items,
+            span: outgoing.span,
+            n_events: outgoing.n_events,
+            n_refused: outgoing.n_refused,
+            is_settled: false,
+        };
+        let body = std::iter::once(&outgoing.bytes).chain(&outgoing.parts);
+        self.outbox.write(&record, body)?;
+        self.record = record;
+        Ok(())
+    }
+
+    /// What an answer means for the stream.
+    fn follow(&mut self, answer: Answer, was_uncertain: bool) -> Answer {
+        let told = told(&answer);
+        let is_repeat = told.code == code::ALREADY_EXISTS
+            && told.storage_code == storage::OFFSET_ALREADY_EXISTS;
+        let is_stored = told.code == 0 && told.row_errors.is_empty();
+        if is_stored || (is_repeat && was_uncertain) {
+            self.record.is_settled = true;
+            self.is_uncertain = false;
+            // Not durable at once: without it the body is sent again, and known again.
+            if let Err(error) = self.outbox.settle(&self.record) {
+                tracing::warn!(%error, "cannot note that rows are stored");
+            }
+            return answer;
+        }
+        let is_lost = is_repeat
+            || told.code == code::OUT_OF_RANGE
+            || matches!(
+                told.storage_code,
+                storage::STREAM_NOT_FOUND
+                    | storage::STREAM_FINALIZED
+                    | storage::INVALID_STREAM_STATE
+            );
+        if is_lost {
+            tracing::warn!(stream = self.record.stream, reason = told.message, "a stream is left");
+            self.connection = None;
+            self.record = Record { is_settled: true, ..Record::default() };
+            let message = format!("a new stream is needed: {}", told.message);
+            return Answer { grpc: Some((code::ABORTED, message)), body: Vec::new(), ..answer };
+        }
+        let is_definite = answer.grpc.as_ref().is_some_and(|(code, _)| *code == 0);
+        if is_definite {
+            // Refused: no row of it is there, and another body may stand at its offset.
+            self.is_uncertain = was_uncertain && told.row_errors.is_empty() && is_transient(&told);
+            if !is_transient(&told) {
+                self.record.n_rows = 0;
+            }
+        }
+        if answer.grpc.as_ref().is_some_and(|(code, _)| *code != 0) {
+            self.connection = None;
+        }
+        answer
+    }
+}
+
+/// Whether the same may be answered otherwise a moment later.
+fn is_transient(told: &answer::Answer) -> bool {
+    told.row_errors.is_empty() && told.code != code::INVALID_ARGUMENT
+}
+
+fn told(answer: &Answer) -> answer::Answer {
+    match &answer.grpc {
+        Some((0, _)) => answer::Answer::read(&answer.body),
+        Some((code, message)) => answer::Answer {
+            code: *code,
+            message: message.clone(),
+            ..answer::Answer::of_status(&answer.body)
+        },
+        None => answer::Answer::default(),
+    }
+}
+
+impl Client for BigQueryClient {
+    fn send<'a>(&'a self, outgoing: &'a Outgoing) -> Sending<'a> {
+        Box::pin(self.append(outgoing))
+    }
+
+    fn is_exact(&self) -> bool {
+        self.exact.is_some()
+    }
+
+    fn resumed(&self) -> Option<Resumed> {
+        let exact = self.exact.as_ref()?.try_lock().ok()?;
+        let record = &exact.record;
+        let is_ours = record.stream.starts_with(&self.destination.options.table.path());
+        if !is_ours || record.span == super::Span::default() {
+            return None;
+        }
+        let Record { span, n_events, n_refused, is_settled, .. } = *record;
+        let bytes = if is_settled { Bytes::new() } else { exact.outbox.body()? };
+        Some(Resumed { bytes, span, n_events, n_refused, is_settled })
+    }
+}

@@ -1,0 +1,206 @@
+//! The one body that was sent, or was about to be: on disk, until the next one takes its place.
+//!
+//! Owns the file and that what it says is whole. Knows nothing of what is in the body.
+//!
+//! ```text
+//! head, 4 KiB:  JSON of the record and the body's CRC, and a newline
+//! body:         the bytes
+//! ```
+//!
+//! # Why
+//! Written beside and renamed into place after a sync: a crash leaves the body before or the new
+//! one, never a mixture. That it was stored is then noted in the head, in place and without a
+//! sync: where that is lost, the body is sent once more and BigQuery says that it is there.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::super::super::span::{At, Span};
+
+const HEAD_BYTES: usize = 4096;
+
+/// See the module.
+pub(super) struct Outbox {
+    path: PathBuf,
+    file: Option<File>,
+    /// Of the body that is there.
+    crc: u32,
+}
+
+/// What a body is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Record {
+    /// The stream's full name; empty where there is none.
+    pub(super) stream: String,
+    /// Rows of the stream before it.
+    pub(super) offset: u64,
+    /// Its own rows.
+    pub(super) n_rows: u64,
+    pub(super) span: Span,
+    /// Events that it holds.
+    pub(super) n_events: u64,
+    /// Events of the span that it does not hold: dead letters.
+    pub(super) n_refused: u64,
+    /// It is stored, or was given up.
+    pub(super) is_settled: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    version: u32,
+    stream: String,
+    offset: u64,
+    n_rows: u64,
+    /// Frame and event, twice.
+    span: [u64; 4],
+    n_events: u64,
+    n_refused: u64,
+    is_settled: bool,
+    crc: u32,
+}
+
+const VERSION: u32 = 1;
+
+impl Outbox {
+    /// The outbox at `path`, and what is in it. One that cannot be read is as none.
+    pub(super) fn open(path: &Path) -> io::Result<(Self, Option<Record>)> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut outbox = Self { path: path.to_owned(), file: None, crc: 0 };
+        let file = match File::options().read(true).write(true).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((outbox, None)),
+            Err(error) => return Err(error),
+        };
+        let mut head = vec![0; HEAD_BYTES];
+        let n_read = file.read_at(&mut head, 0)?;
+        let line = head[..n_read].split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let Ok(head) = serde_json::from_slice::<Head>(line) else {
+            tracing::warn!(path = %path.display(), "the outbox cannot be read: it begins anew");
+            return Ok((outbox, None));
+        };
+        if head.version != VERSION {
+            return Ok((outbox, None));
+        }
+        (outbox.file, outbox.crc) = (Some(file), head.crc);
+        let [from, from_event, to, to_event] = head.span;
+        let at = |frame, event| At { frame, event: event as u32 };
+        let record = Record {
+            stream: head.stream,
+            offset: head.offset,
+            n_rows: head.n_rows,
+            span: Span { from: at(from, from_event), to: at(to, to_event) },
+            n_events: head.n_events,
+            n_refused: head.n_refused,
+            is_settled: head.is_settled,
+        };
+        Ok((outbox, Some(record)))
+    }
+
+    /// The body, if all of it is there.
+    pub(super) fn body(&self) -> Option<Bytes> {
+        let bytes = fs::read(&self.path).ok()?;
+        let body = Bytes::from(bytes).slice(HEAD_BYTES..);
+        (crc32fast::hash(&body) == self.crc).then_some(body)
+    }
+
+    /// Puts a body into the place of the one before, durably.
+    pub(super) fn write<'a>(
+        &mut self,
+        record: &Record,
+        body: impl Iterator<Item = &'a Bytes> + Clone,
+    ) -> io::Result<()> {
+        let mut hasher = crc32fast::Hasher::new();
+        body.clone().for_each(|part| hasher.update(part));
+        let crc = hasher.finalize();
+        let beside = self.path.with_extension("outbox.new");
+        let mut file =
+            File::options().read(true).write(true).create(true).truncate(true).open(&beside)?;
+        file.write_all(&head(record, crc)?)?;
+        for part in body {
+            file.write_all(part)?;
+        }
+        file.sync_data()?;
+        fs::rename(&beside, &self.path)?;
+        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+        (self.file, self.crc) = (Some(file), crc);
+        Ok(())
+    }
+
+    /// Notes what became of the body that is there.
+    pub(super) fn settle(&self, record: &Record) -> io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        file.write_all_at(&head(record, self.crc)?, 0)
+    }
+}
+
+fn head(record: &Record, crc: u32) -> io::Result<Vec<u8>> {
+    let Record { stream, offset, n_rows, span, n_events, n_refused, is_settled } = record;
+    let Span { from, to } = span;
+    let mut head = serde_json::to_vec(&Head {
+        version: VERSION,
+        stream: stream.clone(),
+        offset: *offset,
+        n_rows: *n_rows,
+        span: [from.frame, from.event.into(), to.frame, to.event.into()],
+        n_events: *n_events,
+        n_refused: *n_refused,
+        is_settled: *is_settled,
+        crc,
+    })?;
+    head.push(b'\n');
+    if head.len() > HEAD_BYTES {
+        return Err(io::Error::other("the stream's name is too long"));
+    }
+    head.resize(HEAD_BYTES, 0);
+    Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(offset: u64) -> Record {
+        let at = |frame, event| At { frame, event };
+        Record {
+            stream: "projects/p/datasets/d/tables/t/streams/s".to_owned(),
+            offset,
+            n_rows: 7,
+            span: Span { from: at(10, 0), to: at(20, 3) },
+            n_events: 7,
+            n_refused: 1,
+            is_settled: false,
+        }
+    }
+
+    #[test]
+    fn the_last_body_is_found_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("routes/t-s.outbox");
+        let (mut outbox, none) = Outbox::open(&path).expect("opens");
+        assert!(none.is_none());
+        let parts = [Bytes::from_static(b"head"), Bytes::from_static(b"rows")];
+        outbox.write(&record(0), parts.iter()).expect("written");
+        outbox.write(&record(5), parts[..1].iter()).expect("written");
+        let (mut outbox, found) = Outbox::open(&path).expect("opens");
+        assert_eq!(found, Some(record(5)));
+        assert_eq!(outbox.body().as_deref(), Some(&b"head"[..]));
+        outbox.settle(&Record { is_settled: true, ..record(5) }).expect("noted");
+        let (_, found) = Outbox::open(&path).expect("opens");
+        assert!(found.is_some_and(|found| found.is_settled));
+        // A body that is not whole is none; a head that is not is no record.
+        outbox.write(&record(6), parts.iter()).expect("written");
+        let file = File::options().write(true).open(&path).expect("opens");
+        file.set_len(HEAD_BYTES as u64 + 3).expect("cut");
+        let (outbox, found) = Outbox::open(&path).expect("opens");
+        assert_eq!((found, outbox.body()), (Some(record(6)), None));
+        file.set_len(10).expect("cut");
+        assert!(Outbox::open(&path).expect("opens").1.is_none());
+    }
+}
