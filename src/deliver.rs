@@ -49,6 +49,7 @@ mod route;
 pub mod span;
 pub mod status;
 pub mod transport;
+mod waiting;
 pub mod window;
 
 #[cfg(test)]

@@ -52,6 +52,11 @@ pub trait Sink: Send + Sync + 'static {
 
     /// How bodies travel.
     fn transport(&self) -> Transport;
+
+    /// How long an event that [`Encoder::defer`] leaves out may wait.
+    fn window(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// Builds one body from events as they come out of the spool.
@@ -74,6 +79,14 @@ pub trait Encoder: Send {
     /// Whether nothing was added.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Leaves events out of the body that wait for others which belong to them, and which may be
+    /// in a later body; returns them by their numbers among all that were taken. They are offered
+    /// again at the beginning of the next one. `now_ns` is the time at which the body is closed.
+    /// What is encoded a second time (after a split) is not asked: it has all that it will have.
+    fn defer(&mut self, _now_ns: i64) -> Vec<usize> {
+        Vec::new()
     }
 
     /// Completes the body into `body`, which the caller has cleared.
@@ -107,9 +120,10 @@ pub struct Body {
     pub truncated: Truncated,
     /// What the judge of its answer will be told of it.
     pub contents: Contents,
-    /// By row the number of its event among those that the body was made of, where the judge may
-    /// name rows; empty where the one is the other.
-    pub events: Vec<u32>,
+    /// By row the numbers of its first and its last event (of at most two) among those that the
+    /// body was made of, where the judge may name rows; empty where each row is the event of its
+    /// own number.
+    pub events: Vec<(u32, u32)>,
 }
 
 /// What a body holds, for a judge that compares it with what the answer says.

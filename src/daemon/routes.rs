@@ -292,6 +292,7 @@ fn bigquery_sink(
         adds_columns: sink.add_columns,
         unmapped: sink.unmapped.clone(),
         retention: tier.retention.0,
+        join_window: sink.join_window.0,
         labels: own_labels.chain([tier_label]).collect(),
         timeout: sink.timeout.0,
     };

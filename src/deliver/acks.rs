@@ -28,6 +28,16 @@ impl Tally {
         self.delivered + self.dead_letters + self.dead_letters_full + self.spool_error
     }
 
+    /// What is left of it without `other`.
+    pub(super) fn less(&self, other: Self) -> Self {
+        Self {
+            delivered: self.delivered.saturating_sub(other.delivered),
+            dead_letters: self.dead_letters.saturating_sub(other.dead_letters),
+            dead_letters_full: self.dead_letters_full.saturating_sub(other.dead_letters_full),
+            spool_error: self.spool_error.saturating_sub(other.spool_error),
+        }
+    }
+
     /// The same for `n_settled` events: those beyond were given up by the spool while they were in
     /// flight, and are counted there.
     pub(super) fn at_most(self, n_settled: u64) -> Self {
@@ -90,6 +100,11 @@ impl Acks {
             self.first += 1;
         }
         moved
+    }
+
+    /// Whether every body is acknowledged.
+    pub(super) fn is_empty(&self) -> bool {
+        self.slots.is_empty()
     }
 
     /// Observed time of the oldest event among them.

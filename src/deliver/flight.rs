@@ -14,8 +14,8 @@ use super::drain::Drain;
 use super::gate::{Failure, Gate, Ticket};
 use super::letters::{Letter, Sender};
 use super::limit::Limiter;
-use super::load::{Load, Piece, halves, parted};
-use super::span::Span;
+use super::load::{Load, Piece, halves_of, parted};
+use super::span::{At, Run, Span, runs};
 use super::status::{RouteStatus, State};
 use super::transport::{Answer, Client, Outgoing, Resumed, SendError};
 use crate::sinks::{
@@ -67,9 +67,11 @@ struct Part {
 }
 
 /// What a body was before it was encoded.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Past {
-    span: Span,
+    /// What it leaves to be done, and where it ends.
+    left: Vec<Run>,
+    to: At,
     /// Events of the span that are dead letters already.
     n_refused: u64,
     /// It was sent in another form before.
@@ -83,7 +85,7 @@ struct Finished {
     truncated: Truncated,
     contents: Contents,
     /// See [`Body::events`].
-    events: Vec<u32>,
+    events: Vec<(u32, u32)>,
 }
 
 /// What became of a body that a process before this one wrote down.
@@ -113,7 +115,7 @@ enum End {
 
 impl Crew {
     pub(super) async fn fly(self: Arc<Self>, load: Load, mut drain: Drain) -> Landing {
-        let Load { encoder, pieces, mut letters, n_events, range, span, now_ns, .. } = load;
+        let Load { encoder, pieces, mut letters, n_events, range, left, to, now_ns, .. } = load;
         let (_held, may_be_stored) = (load.held, load.may_be_stored);
         let mut tally = Tally::default();
         let mut n_refused = 0;
@@ -123,13 +125,13 @@ impl Crew {
             n_refused = buried.n_events();
             tally.add(buried);
         }
-        let past = Past { span, n_refused, is_reencoded: false, may_be_stored };
+        let past = Past { left, to, n_refused, is_reencoded: false, may_be_stored };
         let mut parts = VecDeque::from([Part { encoder, pieces, n_events, past }]);
         while let Some(part) = parts.pop_front() {
             if part.n_events == 0 {
                 continue;
             }
-            let past = Past { is_reencoded: false, ..part.past };
+            let past = Past { is_reencoded: false, ..part.past.clone() };
             match self.deliver(part, range, &mut drain).await {
                 End::Over(more) => tally.add(more),
                 End::Without(rest, more) => {
@@ -138,13 +140,11 @@ impl Crew {
                     parts.push_front(self.encode(rest, Past { n_refused, ..past }, now_ns));
                 }
                 End::Split(first, second, may_be_stored) => {
-                    let middle = second.first().map_or(past.span.to, Piece::at);
-                    let (before, behind) =
-                        (Span { to: middle, ..past.span }, Span { from: middle, ..past.span });
-                    let of = Past { may_be_stored, ..past };
-                    let behind = Past { span: behind, n_refused: 0, ..of };
+                    let behind = Past { may_be_stored, n_refused: 0, ..past.clone() };
+                    let left = runs(&second).into_iter().chain(past.left).collect();
+                    let before = Past { left, may_be_stored, ..past };
                     parts.push_front(self.encode(second, behind, now_ns));
-                    parts.push_front(self.encode(first, Past { span: before, ..of }, now_ns));
+                    parts.push_front(self.encode(first, before, now_ns));
                 }
                 End::Reencode(pieces, may_be_stored) => {
                     let past = Past { is_reencoded: true, may_be_stored, ..past };
@@ -179,7 +179,8 @@ impl Crew {
 
     async fn deliver(&self, part: Part, range: LogRange, drain: &mut Drain) -> End {
         let Part { encoder, pieces, n_events, past } = part;
-        let Past { span, n_refused, is_reencoded, mut may_be_stored } = past;
+        let Past { left, to, n_refused, is_reencoded, mut may_be_stored } = past;
+        let span = Arc::new(Span { held: runs(&pieces), left, to });
         let n_bytes = encoder.len();
         let (mut outgoing, finished) = match self.finish(encoder, range).await {
             Ok(finished) => finished,
@@ -203,7 +204,7 @@ impl Crew {
                 Verdict::Reencode { reason } if is_reencoded => {
                     ticket.succeed();
                     let verdict = Verdict::Refused { reason };
-                    return self.settle(verdict, &pieces, n_events, may_be_stored).await;
+                    return self.settle(verdict, &pieces, (n_events, &[]), may_be_stored).await;
                 }
                 Verdict::RowsRefused { rows } => {
                     ticket.succeed();
@@ -212,7 +213,9 @@ impl Crew {
                 other => {
                     ticket.succeed();
                     self.note_truncated(&other, &finished.truncated);
-                    return self.settle(other, &pieces, n_events, may_be_stored).await;
+                    return self
+                        .settle(other, &pieces, (n_events, &finished.events), may_be_stored)
+                        .await;
                 }
             };
             may_be_stored |= is_unknown(&answer);
@@ -267,7 +270,7 @@ impl Crew {
         &self,
         verdict: Verdict,
         pieces: &[Piece],
-        n_events: usize,
+        (n_events, rows): (usize, &[(u32, u32)]),
         may_be_stored: bool,
     ) -> End {
         let is_taken = matches!(verdict, Verdict::Delivered | Verdict::PartlyRefused { .. });
@@ -278,7 +281,7 @@ impl Crew {
                 End::Over(self.bury_some(pieces, n_events, n_refused, &reason, events).await)
             }
             Verdict::Split | Verdict::Isolate { .. } if n_events > 1 && !pieces.is_empty() => {
-                let (first, second) = halves(pieces);
+                let (first, second) = halves_of(pieces, rows);
                 End::Split(first, second, may_be_stored)
             }
             Verdict::Split => self.give_up(pieces, "too_large").await,
@@ -360,13 +363,16 @@ impl Crew {
     async fn bury_rows(
         &self,
         pieces: &[Piece],
-        events: &[u32],
-        mut rows: Vec<(usize, String)>,
+        events: &[(u32, u32)],
+        rows: Vec<(usize, String)>,
     ) -> End {
-        rows.iter_mut().for_each(|(row, _)| {
-            *row =
-                if events.is_empty() { *row } else { events.get(*row).map_or(0, |n| *n as usize) };
-        });
+        let of_row = |(row, words): (usize, String)| match events.get(row) {
+            _ if events.is_empty() => vec![(row, words)],
+            Some((one, other)) if one == other => vec![(*one as usize, words)],
+            Some((one, other)) => vec![(*one as usize, words.clone()), (*other as usize, words)],
+            None => Vec::new(),
+        };
+        let mut rows: Vec<(usize, String)> = rows.into_iter().flat_map(of_row).collect();
         rows.sort_by_key(|(event, _)| *event);
         rows.dedup_by_key(|(event, _)| *event);
         let numbers: Vec<usize> = rows.iter().map(|(event, _)| *event).collect();
@@ -391,6 +397,7 @@ impl Crew {
     /// Sends what a process before this one wrote down.
     pub(super) async fn resume(&self, resumed: &Resumed, mut drain: Drain) -> Resumption {
         let Resumed { bytes, span, n_events, n_refused, is_settled } = resumed.clone();
+        let span = Arc::new(span);
         let tally = Tally { delivered: n_events, dead_letters: n_refused, ..Tally::default() };
         if is_settled {
             return Resumption::Stored(tally);

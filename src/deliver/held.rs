@@ -71,6 +71,11 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// What it holds.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The body holds `more` than before.
     pub(super) fn grow(&mut self, more: usize) {
         self.bytes += more;

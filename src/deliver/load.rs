@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::held::{Held, Share};
 use super::letters::{Letter, Sender};
-use super::span::{At, Span};
+use super::span::{At, Run};
 use crate::protect::protected::Protected;
 use crate::sinks::{Encoder, LogRange, Refused, Sink};
 
@@ -21,21 +21,30 @@ pub(super) struct Piece {
     pub(super) events: Range<usize>,
     /// Where the frame begins.
     pub(super) frame: u64,
+    /// By event its number in the frame, where the batch is a copy of some of them.
+    pub(super) numbers: Option<Arc<[u32]>>,
 }
 
 impl Piece {
     pub(super) fn whole(batch: &Arc<Protected>, frame: u64) -> Self {
-        Self { batch: Arc::clone(batch), events: 0..batch.len(), frame }
+        Self { batch: Arc::clone(batch), events: 0..batch.len(), frame, numbers: None }
     }
 
     /// The same with other events.
-    fn with(&self, events: Range<usize>) -> Self {
-        Self { batch: Arc::clone(&self.batch), events, frame: self.frame }
+    pub(super) fn with(&self, events: Range<usize>) -> Self {
+        let (batch, numbers) = (Arc::clone(&self.batch), self.numbers.clone());
+        Self { batch, events, frame: self.frame, numbers }
     }
 
-    /// Its first event.
-    pub(super) fn at(&self) -> At {
-        At { frame: self.frame, event: self.events.start as u32 }
+    /// The number in its frame of the event at `index` of the batch.
+    pub(super) fn number(&self, index: usize) -> u32 {
+        let number = self.numbers.as_ref().and_then(|numbers| numbers.get(index)).copied();
+        number.unwrap_or(index as u32)
+    }
+
+    /// Where each of its events stands.
+    pub(super) fn places(&self) -> impl Iterator<Item = At> + '_ {
+        self.events.clone().map(|index| At { frame: self.frame, event: self.number(index) })
     }
 
     /// About what the piece will take in a body.
@@ -72,8 +81,10 @@ pub(super) struct Load {
     /// Events that the encoder took.
     pub(super) n_events: usize,
     pub(super) range: LogRange,
-    /// The same by events: it may begin or end within a frame.
-    pub(super) span: Span,
+    /// Where it ends.
+    pub(super) to: At,
+    /// What stands before its end and is neither in it nor done with.
+    pub(super) left: Vec<Run>,
     /// The time the body was begun, as its encoder knows it.
     pub(super) now_ns: i64,
     /// Position behind the last frame that ends here.
@@ -100,7 +111,8 @@ impl Load {
             letters: Vec::new(),
             n_events: 0,
             range: LogRange { from, to: from },
-            span: Span { from: At::frame(from), to: At::frame(from) },
+            to: At::frame(from),
+            left: Vec::new(),
             now_ns,
             ack_to: None,
             oldest_ns,
@@ -138,8 +150,20 @@ impl Load {
     /// It ends with the frame before `position`.
     pub(super) fn end(&mut self, position: u64) {
         self.range.to = position;
-        self.span.to = At::frame(position);
+        self.to = At::frame(position);
         self.ack_to = Some(position);
+    }
+
+    /// Closes the body: the events that are left out of it, to wait.
+    pub(super) fn defer(&mut self, now_ns: i64) -> Vec<Piece> {
+        let numbers = self.encoder.defer(now_ns);
+        if numbers.is_empty() {
+            return Vec::new();
+        }
+        let (kept, waiting) = parted(&self.pieces, &numbers);
+        self.pieces = kept;
+        self.n_events -= waiting.len();
+        waiting.into_iter().map(|(piece, _)| piece).collect()
     }
 
     /// A letter for each reason.
@@ -184,6 +208,24 @@ fn without(piece: &Piece, indices: &[usize]) -> Vec<Piece> {
     let ends = indices.iter().copied().chain([piece.events.end]);
     let ranges = starts.zip(ends).filter(|(start, end)| start < end);
     ranges.map(|(start, end)| piece.with(start..end)).collect()
+}
+
+/// As [`halves`], with the events of each row in one of them.
+pub(super) fn halves_of(pieces: &[Piece], rows: &[(u32, u32)]) -> (Vec<Piece>, Vec<Piece>) {
+    if rows.iter().all(|(first, last)| first == last) {
+        return halves(pieces);
+    }
+    let mut behind: Vec<usize> = rows[rows.len() / 2..]
+        .iter()
+        .flat_map(|(first, last)| [*first as usize, *last as usize])
+        .collect();
+    behind.sort_unstable();
+    behind.dedup();
+    let (before, behind) = parted(pieces, &behind);
+    if before.is_empty() || behind.is_empty() {
+        return halves(pieces);
+    }
+    (before, behind.into_iter().map(|(piece, _)| piece).collect())
 }
 
 /// Two halves by events, both non-empty for at least two events.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -20,7 +20,8 @@ use super::letters::Sender;
 use super::limit::Limiter;
 use super::load::{Load, Piece};
 use super::retry::Jitter;
-use super::span::{At, Span};
+use super::span::{At, Span, Undone};
+use super::waiting::Waiting;
 use super::{Options, Route};
 use crate::sinks::{LogRange, Transport};
 use crate::telemetry::DropReason;
@@ -45,8 +46,16 @@ pub(super) struct Loop<F> {
     replay: Option<Replay>,
     /// Reading rests until then: the disk is sick.
     resume_at: Option<Instant>,
-    /// Events before this one are done with.
-    skip_to: Option<At>,
+    /// After a restart: what is to be done of what was read before.
+    undone: Option<Undone>,
+    /// Events that a body left out for a later one.
+    waiting: Option<Waiting>,
+    /// More than a body of them waits: the next body takes all, as they are.
+    is_crowded: bool,
+    /// Where the last frame that was read ends.
+    read_to: u64,
+    /// Counted, and not yet passed by the cursor, because an older event waits.
+    carried: Tally,
     /// Nothing more will be read.
     ended: bool,
     /// Nothing was sent yet: what comes first may have been on its way when a process was killed.
@@ -111,7 +120,11 @@ impl<F: Frames> Loop<F> {
             flights: JoinSet::new(),
             replay: None,
             resume_at: None,
-            skip_to: None,
+            undone: None,
+            waiting: None,
+            is_crowded: false,
+            read_to: 0,
+            carried: Tally::default(),
             ended: false,
             is_fresh: true,
         }
@@ -154,18 +167,21 @@ impl<F: Frames> Loop<F> {
     /// Goes on where a process before this one ended, if its transport knows more of that than the
     /// cursor.
     async fn resume(&mut self) {
+        self.read_to = self.frames.position();
         let Some(resumed) = self.crew.client.resumed() else { return };
-        let Span { from, to } = resumed.span;
-        let number = self.acks.begin((to.event == 0).then_some(to.frame), wall_clock_ns());
+        let Span { left, to, .. } = &resumed.span;
+        let first_left = left.iter().map(|run| run.from.frame).min();
+        let done_to = first_left.map_or(to.frame, |frame| frame.min(to.frame));
+        let number = self.acks.begin(Some(done_to), wall_clock_ns());
         self.show();
         match self.crew.resume(&resumed, self.drain.clone()).await {
             Resumption::Stored(tally) => {
-                self.start_at(to);
+                self.go_on(&resumed.span, false);
                 self.acknowledge(number, tally);
             }
             Resumption::Void => {
                 self.acks = Acks::default();
-                self.start_at(from);
+                self.go_on(&resumed.span, true);
             }
             Resumption::Abandoned => {
                 self.acks = Acks::default();
@@ -174,12 +190,16 @@ impl<F: Frames> Loop<F> {
         }
     }
 
-    /// Reads on at `at`, or where the cursor is if that is further.
-    fn start_at(&mut self, at: At) {
-        if at.frame >= self.frames.position() {
-            self.frames.rewind(at.frame);
-            self.skip_to = Some(at).filter(|at| at.event > 0);
+    /// Reads on behind a body, and before its end what is not done with.
+    fn go_on(&mut self, span: &Span, is_void: bool) {
+        let undone = Undone::new(span.undone(is_void), span.to);
+        if undone.is_over(self.frames.position()) {
+            return;
         }
+        if undone.is_empty() {
+            self.frames.rewind(span.to.frame);
+        }
+        self.undone = Some(undone);
     }
 
     fn is_over(&self) -> bool {
@@ -198,7 +218,7 @@ impl<F: Frames> Loop<F> {
             if let Some(frame) = self.frames.try_next() {
                 return Event::Frame(Some(frame));
             }
-            if self.open.is_some() {
+            if self.open.is_some() || (self.waiting.is_some() && !self.drain.halts()) {
                 return Event::Due;
             }
             if self.flights.is_empty() {
@@ -209,6 +229,7 @@ impl<F: Frames> Loop<F> {
         let is_replaying = self.replay.is_some();
         let due = self.open.as_ref().filter(|_| has_place && !is_replaying);
         let due = due.map(|open| open.begun_at + self.options.batch_age);
+        let due = due.or_else(|| self.waiting_due().filter(|_| has_place && self.open.is_none()));
         tokio::select! {
             biased;
             () = at(deadline) => Event::DeadlinePassed,
@@ -220,9 +241,17 @@ impl<F: Frames> Loop<F> {
         }
     }
 
+    /// When what waits has waited long enough.
+    fn waiting_due(&self) -> Option<Instant> {
+        let due_ns = self.waiting.as_ref()?.due_ns(self.crew.sink.window());
+        let left_ns = due_ns.saturating_sub(wall_clock_ns()).max(0);
+        Some(Instant::now() + Duration::from_nanos(left_ns.cast_unsigned()))
+    }
+
     /// Puts a frame into the open body, or into bodies of its own.
     async fn take(&mut self, frame: Frame) {
         let Frame { range, batch } = frame;
+        self.read_to = range.to;
         if self.replay.is_some_and(|replay| range.from >= replay.until) {
             // The spool gave the range up meanwhile; nothing of it is left to repeat.
             self.replay = None;
@@ -230,13 +259,13 @@ impl<F: Frames> Loop<F> {
         if batch.is_empty() {
             self.pass_position(range, batch.observed_ns);
         } else {
-            let mut piece = Piece::whole(&batch, range.from);
-            if let Some(at) = self.skip_to.take().filter(|at| at.frame == range.from) {
-                piece.events.start = (at.event as usize).min(piece.events.end);
-            }
+            let piece = Piece::whole(&batch, range.from);
             if self.crew.is_file {
                 self.fill_file(piece, range).await;
+            } else if self.undone.as_ref().is_some_and(|undone| !undone.is_over(range.from)) {
+                self.fill_undone(&piece, range);
             } else {
+                self.undone = None;
                 self.fill(piece, range);
             }
         }
@@ -268,15 +297,40 @@ impl<F: Frames> Loop<F> {
             }));
             return;
         }
-        let mut open = self.open.take().unwrap_or_else(|| self.begin(range, &piece));
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => self.begin(range, &piece),
+        };
         open.push(piece, true, &self.crew.sender);
         open.end(range.to);
         self.open = Some(open);
     }
 
+    /// Of a frame that was read before, by another process: what is to be done.
+    fn fill_undone(&mut self, piece: &Piece, range: LogRange) {
+        let undone = self.undone.as_ref();
+        let ranges = undone.map(|undone| undone.of_frame(range.from, piece.events.len()));
+        let ranges = ranges.unwrap_or_default();
+        if ranges.is_empty() {
+            self.pass_position(range, piece.batch.observed_ns);
+        }
+        let n_ranges = ranges.len();
+        for (n, events) in (1..).zip(ranges) {
+            let behind = At { frame: range.from, event: events.end as u32 };
+            self.fill(piece.with(events), range);
+            if let Some(open) = self.open.as_mut().filter(|_| n < n_ranges) {
+                // The frame is not over with it.
+                (open.to, open.ack_to) = (behind, None);
+            }
+        }
+    }
+
     /// As [`Self::fill`], off the runtime's threads: a columnar encoder takes its time.
     async fn fill_file(&mut self, piece: Piece, range: LogRange) {
-        let open = self.open.take().unwrap_or_else(|| self.begin(range, &piece));
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => self.begin(range, &piece),
+        };
         let holds = self.replay.is_some_and(|replay| replay.holds);
         let sender = self.crew.sender.clone();
         let push = move || {
@@ -293,11 +347,21 @@ impl<F: Frames> Loop<F> {
         }
     }
 
-    fn begin(&self, range: LogRange, piece: &Piece) -> Load {
+    fn begin(&mut self, range: LogRange, piece: &Piece) -> Load {
         let observed_ns = piece.batch.observed_ns;
+        self.begin_at(range.from, observed_ns)
+    }
+
+    /// A body from `position` on, with what waited for it.
+    fn begin_at(&mut self, position: u64, observed_ns: i64) -> Load {
+        let waiting = self.waiting.take();
+        let observed_ns =
+            waiting.as_ref().map_or(observed_ns, |waiting| waiting.oldest_ns().min(observed_ns));
         let now_ns = wall_clock_ns();
-        let mut load = Load::begin(&*self.crew.sink, &self.share, range.from, observed_ns, now_ns);
-        load.span.from = piece.at();
+        let mut load = Load::begin(&*self.crew.sink, &self.share, position, observed_ns, now_ns);
+        for piece in waiting.into_iter().flat_map(Waiting::into_pieces) {
+            load.push(piece, true, &self.crew.sender);
+        }
         load
     }
 
@@ -307,16 +371,22 @@ impl<F: Frames> Loop<F> {
             open.end(range.to);
             return;
         }
-        let number = self.acks.begin(Some(range.to), observed_ns);
+        let to = self.waiting.as_ref().map_or(range.to, |waiting| waiting.frame().min(range.to));
+        let number = self.acks.begin(Some(to), observed_ns);
         self.acknowledge(number, Tally::default());
     }
 
-    /// Closes the open body.
+    /// Closes the open body, or one of nothing but what waited long enough.
     fn close(&mut self) {
+        if self.open.is_none() && self.waiting.is_some() {
+            let mut load = self.begin_at(self.read_to, i64::MAX);
+            load.end(self.read_to);
+            self.open = Some(load);
+        }
         if let Some(load) = self.open.take() {
             self.replay = None;
-            let number = self.acks.begin(load.ack_to, load.oldest_ns);
-            self.ready.push_back((number, load));
+            let closed = self.closed(load);
+            self.ready.push_back(closed);
         }
     }
 
@@ -339,9 +409,25 @@ impl<F: Frames> Loop<F> {
         let behind = At { frame: range.from, event: piece.events.end as u32 };
         load.push(piece, true, &self.crew.sender);
         load.range = range;
-        load.span.to = if is_last { At::frame(range.to) } else { behind };
+        load.to = if is_last { At::frame(range.to) } else { behind };
         load.ack_to = is_last.then_some(range.to);
-        Some((self.acks.begin(load.ack_to, load.oldest_ns), load))
+        Some(self.closed(load))
+    }
+
+    /// A body that takes nothing more, and its number.
+    fn closed(&mut self, mut load: Load) -> (u64, Load) {
+        // At the end of the process nothing comes that could be waited for.
+        let is_last = self.drain.deadline().is_some() && !self.drain.halts();
+        let defers = !is_last && !self.is_crowded;
+        let waiting = if defers { load.defer(wall_clock_ns()) } else { Vec::new() };
+        self.waiting = Waiting::of(waiting, &self.share);
+        let n_bytes = self.waiting.as_ref().map_or(0, Waiting::bytes);
+        self.is_crowded = n_bytes > self.options.batch_bytes;
+        if let Some(waiting) = &self.waiting {
+            load.left = waiting.runs();
+            load.ack_to = load.ack_to.map(|to| to.min(waiting.frame()));
+        }
+        (self.acks.begin(load.ack_to, load.oldest_ns), load)
     }
 
     fn land(&mut self, landed: Result<(u64, Landing), JoinError>) {
@@ -368,13 +454,23 @@ impl<F: Frames> Loop<F> {
     fn read_no_more(&mut self) {
         self.ended = true;
         self.open = None;
+        self.waiting = None;
         self.ready.clear();
         self.cut.clear();
     }
 
     fn acknowledge(&mut self, number: u64, tally: Tally) {
         let Some((to, passed)) = self.acks.land(number, tally) else { return };
-        let passed = passed.at_most(self.frames.ack(to));
+        // What was counted before the cursor may pass it is told when it does.
+        self.carried.add(passed);
+        let passed = self.carried.at_most(self.frames.ack(to));
+        // What is left when all is done with was given up by the spool, and is counted there.
+        let is_all = self.acks.is_empty()
+            && self.open.is_none()
+            && self.cut.is_empty()
+            && self.waiting.is_none()
+            && self.undone.is_none();
+        self.carried = if is_all { Tally::default() } else { self.carried.less(passed) };
         let counters = &self.crew.counters;
         counters.delivered.add(passed.delivered);
         counters.dead_letters.add(passed.dead_letters);

@@ -40,7 +40,7 @@ pub struct Outgoing {
     /// What the sink says of it.
     pub contents: Contents,
     /// Which events it holds.
-    pub span: Span,
+    pub span: Arc<Span>,
     /// How many those are.
     pub n_events: u64,
     /// How many of the span it does not hold, because they are dead letters.

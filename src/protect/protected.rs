@@ -40,6 +40,12 @@ impl Protected {
         Some((Self(covers_nothing), Self(self.only(middle..end))))
     }
 
+    /// Some of its events, copied.
+    #[must_use]
+    pub fn part(&self, events: impl IntoIterator<Item = usize>) -> Self {
+        Self(self.0.only(events))
+    }
+
     /// The same events of an origin that lacks those attributes that are `unwanted`.
     #[must_use]
     pub fn without_attributes(self, unwanted: impl Fn(&str) -> bool) -> Self {

@@ -8,13 +8,17 @@
 //! - **The layout is learned.** Rows are encoded for the columns that the table has, which only the
 //!   transport can ask for. Until it has, all columns are taken to be there; a body for other
 //!   columns than the table's is encoded again before it is sent.
+//! - **Halves wait outside.** A request and its prediction that come as two events become one row
+//!   where both are in one body. A half that is alone is left out of the body and offered to the
+//!   next one, until its window is over: the events wait, in their order and where they are known
+//!   to the cursor, and an encoder remembers nothing from body to body.
 //! - **A body is rows and their descriptor**, so that it can be written down and sent by another
 //!   process, whatever that one would encode.
 //! - **Bodies are sent in their order** where rows land exactly once: an offset names the rows
 //!   before it.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,16 +36,20 @@ use crate::sinks::row::build::Builder;
 
 pub mod answer;
 mod encode;
+mod join;
 mod judge;
 pub mod layout;
 pub mod table;
 #[cfg(test)]
 mod tests;
 
+pub use encode::marked as logging_error;
 pub use judge::STALE_LAYOUT;
 
 /// One body is filled while others are sent.
 const BUILDERS_MAX: usize = 2;
+/// How long halves are expected to meet after the last that did, in nanoseconds.
+const HOPE_NS: i64 = 600_000_000_000;
 
 /// How requests are authorised.
 #[derive(Clone, Debug)]
@@ -80,6 +88,8 @@ pub struct Options {
     pub retention: Duration,
     /// Labels of the table that is created.
     pub labels: Vec<(String, String)>,
+    /// How long one half of a request waits for the other; not at all where that is zero.
+    pub join_window: Duration,
     /// Longest wait for an answer.
     pub timeout: Duration,
 }
@@ -122,6 +132,8 @@ pub struct BigQuery {
     names: Arc<row::Names>,
     destination: Arc<Destination>,
     builders: Arc<Mutex<Vec<Builder>>>,
+    /// When two halves met last, or else the first one was seen.
+    joined_ns: Arc<AtomicI64>,
 }
 
 impl BigQuery {
@@ -130,12 +142,13 @@ impl BigQuery {
     pub fn new(options: Options, names: Arc<row::Names>) -> Self {
         let (layout, version) = (ArcSwap::default(), AtomicU64::new(0));
         let destination = Arc::new(Destination { options, layout, version });
-        Self { names, destination, builders: Arc::default() }
+        let (builders, joined_ns) = (Arc::default(), Arc::default());
+        Self { names, destination, builders, joined_ns }
     }
 }
 
 impl Sink for BigQuery {
-    fn encoder(&self, _now_ns: i64) -> Box<dyn Encoder> {
+    fn encoder(&self, now_ns: i64) -> Box<dyn Encoder> {
         let pooled = self.builders.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let builder = pooled.unwrap_or_else(|| Builder::new(Arc::clone(&self.names)));
         // Before the layout: what is learned between the two is a layout too many, and not one
@@ -145,7 +158,16 @@ impl Sink for BigQuery {
         let retention = self.destination.options.retention.as_micros();
         let retention_micros = i64::try_from(retention).unwrap_or(i64::MAX);
         let rows = Rows::new(builder, Arc::clone(&layout), retention_micros);
-        Box::new(RowsEncoder { form, layout, rows, builders: Arc::clone(&self.builders) })
+        let window = self.destination.options.join_window.as_nanos();
+        Box::new(RowsEncoder {
+            form,
+            layout,
+            rows,
+            now_ns,
+            window_ns: i64::try_from(window).unwrap_or(i64::MAX),
+            builders: Arc::clone(&self.builders),
+            joined_ns: Arc::clone(&self.joined_ns),
+        })
     }
 
     fn judge(&self, response: &Response<'_>) -> Verdict {
@@ -155,13 +177,28 @@ impl Sink for BigQuery {
     fn transport(&self) -> Transport {
         Transport::BigQuery(Arc::clone(&self.destination))
     }
+
+    fn window(&self) -> Duration {
+        self.destination.options.join_window
+    }
 }
 
 struct RowsEncoder {
     form: u8,
     layout: Arc<Layout>,
     rows: Rows,
+    now_ns: i64,
+    window_ns: i64,
     builders: Arc<Mutex<Vec<Builder>>>,
+    joined_ns: Arc<AtomicI64>,
+}
+
+impl RowsEncoder {
+    /// Whether halves wait at all: where none ever meet, each would wait in vain.
+    fn expects_others(&self) -> bool {
+        let last_ns = self.joined_ns.load(Relaxed);
+        self.now_ns.saturating_sub(last_ns) < HOPE_NS
+    }
 }
 
 impl Encoder for RowsEncoder {
@@ -169,19 +206,46 @@ impl Encoder for RowsEncoder {
         if batch.signal != Signal::Logs {
             return events.map(|event| Refused { event, reason: "no_log" }).collect();
         }
-        self.rows.push(batch, events)
+        let n_waiting = self.rows.halves.len();
+        let refused = self.rows.push(batch, events, self.window_ns > 0);
+        if self.joined_ns.load(Relaxed) == 0 && self.rows.halves.len() > n_waiting {
+            self.joined_ns.store(self.now_ns, Relaxed);
+        }
+        refused
     }
 
     fn len(&self) -> usize {
-        self.rows.bytes.len()
+        self.rows.bytes.len() + self.rows.halves.len()
+    }
+
+    fn defer(&mut self, now_ns: i64) -> Vec<usize> {
+        let rows = &mut self.rows;
+        if rows.events.iter().any(|(first, last)| first != last) {
+            self.joined_ns.fetch_max(now_ns, Relaxed);
+        }
+        let expects_others = self.expects_others();
+        let rows = &mut self.rows;
+        let waits = |half: &join::Half| {
+            expects_others && now_ns.saturating_sub(half.observed_ns) < self.window_ns
+        };
+        let (waiting, alone): (Vec<_>, Vec<_>) =
+            rows.halves.take().into_iter().partition(|(half, _)| waits(half));
+        rows.push_alone(alone.into_iter());
+        let numbers: Vec<u32> = waiting.iter().map(|(half, _)| half.event).collect();
+        rows.renumber(&numbers);
+        numbers.into_iter().map(|number| number as usize).collect()
     }
 
     fn finish(self: Box<Self>, _range: LogRange, body: &mut Body) -> Result<(), String> {
-        let Self { form, layout, mut rows, builders } = *self;
+        let Self { form, layout, mut rows, builders, .. } = *self;
+        let alone = rows.halves.take();
+        rows.push_alone(alone.into_iter());
         encode::head(&layout, rows.bytes.len(), &mut body.bytes);
         body.parts.push(Bytes::from(std::mem::take(&mut rows.bytes)));
         body.contents = Contents { form, n_items: u64::from(rows.n_rows) };
-        body.events = std::mem::take(&mut rows.events);
+        if !rows.is_plain() {
+            body.events = std::mem::take(&mut rows.events);
+        }
         let mut builders = builders.lock().unwrap_or_else(PoisonError::into_inner);
         if builders.len() < BUILDERS_MAX {
             builders.push(rows.into_builder());

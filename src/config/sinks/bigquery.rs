@@ -24,6 +24,10 @@ pub struct BigQuery {
     /// in doubt twice, with the same record_id. Default: exactly_once where the spool is on disk.
     #[serde(default)]
     pub delivery: Option<Delivery>,
+    /// How long a request waits for its prediction, or a prediction for its request, where they
+    /// come as two events: then both are one row, else each is one. 0s: not at all. Default: 10s.
+    #[serde(default = "default_join_window")]
+    pub join_window: HumanDuration,
     /// Create the table where it is not there: one partition a day, which expires after the tier's
     /// retention. Default: true.
     #[serde(default = "yes")]
@@ -119,6 +123,10 @@ impl JsonSchema for TableName {
 
 fn yes() -> bool {
     true
+}
+
+fn default_join_window() -> HumanDuration {
+    HumanDuration::secs(10)
 }
 
 fn default_unmapped() -> String {

@@ -240,7 +240,7 @@ impl Exact {
             stream: self.record.stream.clone(),
             offset: self.record.offset + self.record.n_rows,
             n_rows: outgoing.contents.n_items,
-            span: outgoing.span,
+            span: Arc::clone(&outgoing.span),
             n_events: outgoing.n_events,
             n_refused: outgoing.n_refused,
             is_settled: false,
@@ -326,10 +326,11 @@ impl Client for BigQueryClient {
         let exact = self.exact.as_ref()?.try_lock().ok()?;
         let record = &exact.record;
         let is_ours = record.stream.starts_with(&self.destination.options.table.path());
-        if !is_ours || record.span == super::Span::default() {
+        if !is_ours || *record.span == super::Span::default() {
             return None;
         }
-        let Record { span, n_events, n_refused, is_settled, .. } = *record;
+        let Record { n_events, n_refused, is_settled, .. } = *record;
+        let span = (*record.span).clone();
         let bytes = if is_settled { Bytes::new() } else { exact.outbox.body()? };
         Some(Resumed { bytes, span, n_events, n_refused, is_settled })
     }

@@ -11,6 +11,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::join::{Half, Halves, Met, Side};
 use super::layout::{Layout, Use};
 use crate::event::batch::{Batch, Event};
 use crate::event::otlp::wire::{push_bytes, push_fixed64, push_head, push_message, push_number};
@@ -36,8 +37,9 @@ pub(super) struct Rows {
     pub(super) n_rows: u32,
     /// Events that were taken.
     n_events: u32,
-    /// The event of each row, by its number; empty while they are the same.
-    pub(super) events: Vec<u32>,
+    /// The events of each row, by their numbers: twice the same, but for one of two halves.
+    pub(super) events: Vec<(u32, u32)>,
+    pub(super) halves: Halves,
     row: RowBytes,
 }
 
@@ -58,44 +60,99 @@ impl Rows {
             n_rows: 0,
             n_events: 0,
             events: Vec::new(),
+            halves: Halves::default(),
             row: RowBytes::default(),
         }
     }
 
-    pub(super) fn push(&mut self, batch: &Batch, events: Range<usize>) -> Vec<Refused> {
+    /// Adds events; those that can never be rows. Halves are kept aside if they are `joined`.
+    pub(super) fn push(
+        &mut self,
+        batch: &Batch,
+        events: Range<usize>,
+        is_joined: bool,
+    ) -> Vec<Refused> {
         let mut refused = Vec::new();
         for index in events {
             let Some(event) = batch.event(index) else { continue };
-            if let Err(reason) = self.push_event(event) {
+            if let Err(reason) = self.push_event(event, is_joined) {
                 refused.push(Refused { event: index, reason });
             }
         }
         refused
     }
 
-    fn push_event(&mut self, event: Event<'_>) -> Result<(), &'static str> {
-        let Self { builder, layout, retention_micros, bytes, n_rows, n_events, events, row } = self;
-        let first = *n_rows;
+    fn push_event(&mut self, event: Event<'_>, is_joined: bool) -> Result<(), &'static str> {
+        let Self { builder, layout, bytes, n_rows, events, halves, row, .. } = self;
+        let (number, observed_ns) = (self.n_events, event.batch.observed_ns);
+        let retention_micros = self.retention_micros;
         builder.rows(event, |one| {
-            row.write(&clamped(one, *retention_micros), layout);
-            push_bytes(bytes, ROWS, &row.bytes);
+            let one = &clamped(one, retention_micros);
+            row.write(one, layout);
+            let side = Side::of(one).filter(|_| is_joined);
+            let met = side
+                .map(|side| halves.offer(&one.request_id, &row.bytes, (side, number, observed_ns)));
+            let other = match &met {
+                Some(Met::Waits) => return,
+                Some(Met::Joined(whole, other)) => {
+                    push_bytes(bytes, ROWS, whole);
+                    *other
+                }
+                Some(Met::Twin) | None => {
+                    push_bytes(bytes, ROWS, &row.bytes);
+                    number
+                }
+            };
             *n_rows += 1;
+            events.push((number.min(other), number.max(other)));
         })?;
-        let is_one_each = events.is_empty() && first == *n_events && *n_rows == first + 1;
-        if !is_one_each {
-            if events.is_empty() {
-                events.extend(0..first);
-            }
-            events.resize(*n_rows as usize, *n_events);
-        }
-        *n_events += 1;
+        self.n_events += 1;
         Ok(())
+    }
+
+    /// Makes rows of halves that are alone.
+    pub(super) fn push_alone(&mut self, halves: impl Iterator<Item = (Half, Vec<u8>)>) {
+        let mark = marked(NOT_JOINED);
+        for (half, mut row) in halves {
+            row.extend_from_slice(&mark);
+            push_bytes(&mut self.bytes, ROWS, &row);
+            self.n_rows += 1;
+            self.events.push((half.event, half.event));
+        }
+    }
+
+    /// The events with these numbers are another body's: those behind them move up.
+    pub(super) fn renumber(&mut self, gone: &[u32]) {
+        let moved = |number: u32| number - gone.partition_point(|one| *one < number) as u32;
+        for (first, last) in &mut self.events {
+            (*first, *last) = (moved(*first), moved(*last));
+        }
+        self.n_events -= gone.len() as u32;
+    }
+
+    /// Whether each row is the event of its own number.
+    pub(super) fn is_plain(&self) -> bool {
+        let own = |(n, pair): (u32, &(u32, u32))| *pair == (n, n);
+        self.n_rows == self.n_events && (0..).zip(&self.events).all(own)
     }
 
     /// Gives the builder back, which has learned.
     pub(super) fn into_builder(self) -> Builder {
         self.builder
     }
+}
+
+/// What `logging_errors` says of a half whose other half did not come in time.
+const NOT_JOINED: &str = "NOT_JOINED";
+
+/// A value of the column `logging_errors`, as it is appended to a row.
+pub fn marked(word: &str) -> Vec<u8> {
+    let column = Row::SHAPES.iter().position(|(name, _)| *name == "logging_errors");
+    let mut mark = Vec::new();
+    if let Some(column) = column {
+        push_bytes(&mut mark, column as u32 + 1, word.as_bytes());
+    }
+    mark
 }
 
 /// A clock that is wrong by more than the table's retention would put the row into a partition that

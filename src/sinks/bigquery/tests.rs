@@ -27,6 +27,7 @@ fn sink(unmapped: &str) -> BigQuery {
         adds_columns: false,
         unmapped: unmapped.to_owned(),
         retention: Duration::from_secs(90 * 86_400),
+        join_window: Duration::from_secs(10),
         labels: Vec::new(),
         timeout: Duration::from_secs(1),
     };
@@ -146,7 +147,7 @@ fn rows_know_their_events() {
         r#"{"request_id":"c","features":{"x":1},"prediction":"no"}"#,
     ];
     let body = encoded(&sink("attributes"), &batch(&lines));
-    assert_eq!(body.events, [0, 1, 1, 2]);
+    assert_eq!(body.events, [(0, 0), (1, 1), (1, 1), (2, 2)]);
     let rows = rows(&body);
     let ids: Vec<&Value> = rows.iter().map(|row| &row["request_id"]).collect();
     assert_eq!(ids, [&text("a"), &text("b"), &text("b"), &text("c")]);
@@ -193,4 +194,60 @@ fn wrong_clocks() {
     }
     let errors = Value::List(vec![text("CLOCK_CLAMPED")]);
     assert_eq!(rows[1]["logging_errors"], errors);
+}
+
+/// Halves meet in whatever order, and the whole says what both said; who is alone waits, and not
+/// for ever.
+#[test]
+fn halves_of_a_request() {
+    let sink = sink("attributes");
+    let lines = [
+        r#"{"event":"request","request_id":"a","features":{"x":1.50},"caller":"web"}"#,
+        r#"{"request_id":"c","features":{"x":1},"prediction":"whole"}"#,
+        r#"{"event":"prediction","request_id":"b","prediction":"no","latency_ms":7}"#,
+        r#"{"event":"prediction","request_id":"a","prediction":"yes","latency_ms":5,"node":"n1"}"#,
+        r#"{"event":"request","request_id":"b","features":{"x":2}}"#,
+        r#"{"event":"request","request_id":"d","features":{"x":3}}"#,
+    ];
+    let mut batch = batch(&lines);
+    for index in [0, 4, 5] {
+        batch.table[index].kind = Kind::Request as u8;
+    }
+    let body_at = |closed_ns: i64| {
+        let mut encoder = sink.encoder(NOW_NS);
+        assert!(encoder.push(&batch, 0..lines.len()).is_empty());
+        let waiting = encoder.defer(closed_ns);
+        let mut body = Body::default();
+        encoder.finish(LogRange::default(), &mut body).expect("a body");
+        (waiting, body)
+    };
+    let (waiting, body) = body_at(NOW_NS + 1_000_000_000);
+    assert_eq!(waiting, [5]);
+    assert_eq!(body.events, [(1, 1), (0, 3), (2, 4)]);
+    let rows = rows(&body);
+    let ids: Vec<&Value> = rows.iter().map(|row| &row["request_id"]).collect();
+    assert_eq!(ids, [&text("c"), &text("a"), &text("b")]);
+    let whole = &rows[1];
+    for (column, value) in [
+        ("record_kind", text("prediction")),
+        ("features", text(r#"{"x":1.50}"#)),
+        ("prediction_label", text("yes")),
+        ("latency_ms", Value::F64(5.0)),
+        ("replayable", text("exact")),
+        ("feature_count", Value::I64(1)),
+        ("record_id", text("0000000000000007-0000000000000003")),
+        ("request_ts", Value::I64(NOW_NS / 1000)),
+        ("response_ts", Value::I64(NOW_NS / 1000)),
+    ] {
+        assert_eq!(whole.get(column), Some(&value), "{column}");
+    }
+    let Value::String(rest) = &whole["attributes"] else { panic!("no attributes") };
+    let rest: serde_json::Value = serde_json::from_str(rest).expect("JSON");
+    assert_eq!((&rest["node"], &rest["request"]["caller"]), (&"n1".into(), &"web".into()));
+
+    let (waiting, body) = body_at(NOW_NS + 11_000_000_000);
+    assert!(waiting.is_empty());
+    let alone = &self::rows(&body)[3];
+    assert_eq!(alone["record_kind"], text("request_only"));
+    assert_eq!(alone["logging_errors"], Value::List(vec![text("NOT_JOINED")]));
 }

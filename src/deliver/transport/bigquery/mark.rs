@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::event::otlp::wire::{Reader, kind, push_bytes, push_head, tag};
-use crate::sinks::row::Row;
+use crate::sinks::bigquery::logging_error;
 
 /// What the column `logging_errors` says of them.
 const AT_LEAST_ONCE: &str = "AT_LEAST_ONCE";
@@ -11,12 +11,7 @@ const ROWS: u32 = tag(2, kind::BYTES);
 
 /// The field that says it, as it is appended to a row.
 pub(super) fn at_least_once() -> Vec<u8> {
-    let column = Row::SHAPES.iter().position(|(name, _)| *name == "logging_errors");
-    let mut mark = Vec::new();
-    if let Some(column) = column {
-        push_bytes(&mut mark, column as u32 + 1, AT_LEAST_ONCE.as_bytes());
-    }
-    mark
+    logging_error(AT_LEAST_ONCE)
 }
 
 /// The `ProtoData` in `head` and `parts` with `mark` at the end of each row.

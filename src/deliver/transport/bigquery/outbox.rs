@@ -3,7 +3,8 @@
 //! Owns the file and that what it says is whole. Knows nothing of what is in the body.
 //!
 //! ```text
-//! head, 4 KiB:  JSON of the record and the body's CRC, and a newline
+//! head, 4 KiB:  JSON of the record and the CRC of what follows, and a newline
+//! runs:         16 bytes each: frame (8), first event (4), how many (4), little-endian
 //! body:         the bytes
 //! ```
 //!
@@ -16,13 +17,15 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::super::super::span::{At, Span};
+use super::super::super::span::{At, Run, Span};
 
 const HEAD_BYTES: usize = 4096;
+const RUN_BYTES: usize = 16;
 
 /// See the module.
 pub(super) struct Outbox {
@@ -41,7 +44,7 @@ pub(super) struct Record {
     pub(super) offset: u64,
     /// Its own rows.
     pub(super) n_rows: u64,
-    pub(super) span: Span,
+    pub(super) span: Arc<Span>,
     /// Events that it holds.
     pub(super) n_events: u64,
     /// Events of the span that it does not hold: dead letters.
@@ -56,8 +59,11 @@ struct Head {
     stream: String,
     offset: u64,
     n_rows: u64,
-    /// Frame and event, twice.
-    span: [u64; 4],
+    /// Where reading goes on: frame and event.
+    to: (u64, u32),
+    /// Bytes of the runs that stand behind the head: those that the body holds, and others.
+    n_held: usize,
+    n_left: usize,
     n_events: u64,
     n_refused: u64,
     is_settled: bool,
@@ -80,22 +86,26 @@ impl Outbox {
         };
         let mut head = vec![0; HEAD_BYTES];
         let n_read = file.read_at(&mut head, 0)?;
-        let line = head[..n_read].split(|byte| *byte == b'\n').next().unwrap_or_default();
-        let Ok(head) = serde_json::from_slice::<Head>(line) else {
+        let Some(head) = read_head(&head[..n_read]) else {
             tracing::warn!(path = %path.display(), "the outbox cannot be read: it begins anew");
             return Ok((outbox, None));
         };
-        if head.version != VERSION {
+        let n_bytes = head.n_held.saturating_add(head.n_left);
+        let is_cut = n_bytes as u64 > file.metadata()?.len();
+        let mut lists = vec![0; if is_cut { 0 } else { n_bytes }];
+        if is_cut || file.read_exact_at(&mut lists, HEAD_BYTES as u64).is_err() {
+            tracing::warn!(path = %path.display(), "the outbox is cut: it begins anew");
             return Ok((outbox, None));
         }
         (outbox.file, outbox.crc) = (Some(file), head.crc);
-        let [from, from_event, to, to_event] = head.span;
-        let at = |frame, event| At { frame, event: event as u32 };
+        let (held, left) = lists.split_at(head.n_held);
+        let (frame, event) = head.to;
+        let to = At { frame, event };
         let record = Record {
             stream: head.stream,
             offset: head.offset,
             n_rows: head.n_rows,
-            span: Span { from: at(from, from_event), to: at(to, to_event) },
+            span: Span { held: read_runs(held), left: read_runs(left), to }.into(),
             n_events: head.n_events,
             n_refused: head.n_refused,
             is_settled: head.is_settled,
@@ -106,8 +116,13 @@ impl Outbox {
     /// The body, if all of it is there.
     pub(super) fn body(&self) -> Option<Bytes> {
         let bytes = fs::read(&self.path).ok()?;
-        let body = Bytes::from(bytes).slice(HEAD_BYTES..);
-        (crc32fast::hash(&body) == self.crc).then_some(body)
+        let (head, rest) = bytes.split_at_checked(HEAD_BYTES)?;
+        if crc32fast::hash(rest) != self.crc {
+            return None;
+        }
+        let head = read_head(head)?;
+        let start = HEAD_BYTES + head.n_held + head.n_left;
+        (start <= bytes.len()).then(|| Bytes::from(bytes).slice(start..))
     }
 
     /// Puts a body into the place of the one before, durably.
@@ -117,12 +132,16 @@ impl Outbox {
         body: impl Iterator<Item = &'a Bytes> + Clone,
     ) -> io::Result<()> {
         let mut hasher = crc32fast::Hasher::new();
+        let Span { held, left, .. } = &*record.span;
+        let lists = [push_runs(held), push_runs(left)].concat();
+        hasher.update(&lists);
         body.clone().for_each(|part| hasher.update(part));
         let crc = hasher.finalize();
         let beside = self.path.with_extension("outbox.new");
         let mut file =
             File::options().read(true).write(true).create(true).truncate(true).open(&beside)?;
         file.write_all(&head(record, crc)?)?;
+        file.write_all(&lists)?;
         for part in body {
             file.write_all(part)?;
         }
@@ -142,13 +161,15 @@ impl Outbox {
 
 fn head(record: &Record, crc: u32) -> io::Result<Vec<u8>> {
     let Record { stream, offset, n_rows, span, n_events, n_refused, is_settled } = record;
-    let Span { from, to } = span;
+    let Span { held, left, to } = &**span;
     let mut head = serde_json::to_vec(&Head {
         version: VERSION,
         stream: stream.clone(),
         offset: *offset,
         n_rows: *n_rows,
-        span: [from.frame, from.event.into(), to.frame, to.event.into()],
+        to: (to.frame, to.event),
+        n_held: held.len() * RUN_BYTES,
+        n_left: left.len() * RUN_BYTES,
         n_events: *n_events,
         n_refused: *n_refused,
         is_settled: *is_settled,
@@ -162,17 +183,44 @@ fn head(record: &Record, crc: u32) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
+fn read_head(bytes: &[u8]) -> Option<Head> {
+    let line = bytes.split(|byte| *byte == b'\n').next()?;
+    serde_json::from_slice::<Head>(line).ok().filter(|head| head.version == VERSION)
+}
+
+fn push_runs(runs: &[Run]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(runs.len() * RUN_BYTES);
+    for Run { from, len } in runs {
+        out.extend_from_slice(&from.frame.to_le_bytes());
+        out.extend_from_slice(&from.event.to_le_bytes());
+        out.extend_from_slice(&len.to_le_bytes());
+    }
+    out
+}
+
+fn read_runs(bytes: &[u8]) -> Vec<Run> {
+    let runs = bytes.as_chunks::<RUN_BYTES>().0.iter().map(|run| {
+        let [a, b, c, d, e, f, g, h, event @ .., i, j, k, l] = *run;
+        let frame = u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        let from = At { frame, event: u32::from_le_bytes(event) };
+        Run { from, len: u32::from_le_bytes([i, j, k, l]) }
+    });
+    runs.collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn record(offset: u64) -> Record {
-        let at = |frame, event| At { frame, event };
+        let run = |frame, event, len| Run { from: At { frame, event }, len };
+        let (held, left) = (vec![run(10, 0, 5), run(12, 3, 4)], vec![run(12, 2, 1)]);
+        let span = Span { held, left, to: At { frame: 20, event: 3 } };
         Record {
             stream: "projects/p/datasets/d/tables/t/streams/s".to_owned(),
             offset,
             n_rows: 7,
-            span: Span { from: at(10, 0), to: at(20, 3) },
+            span: span.into(),
             n_events: 7,
             n_refused: 1,
             is_settled: false,
@@ -197,7 +245,7 @@ mod tests {
         // A body that is not whole is none; a head that is not is no record.
         outbox.write(&record(6), parts.iter()).expect("written");
         let file = File::options().write(true).open(&path).expect("opens");
-        file.set_len(HEAD_BYTES as u64 + 3).expect("cut");
+        file.set_len(HEAD_BYTES as u64 + 50).expect("cut");
         let (outbox, found) = Outbox::open(&path).expect("opens");
         assert_eq!((found, outbox.body()), (Some(record(6)), None));
         file.set_len(10).expect("cut");
