@@ -21,6 +21,7 @@ mod output;
 mod points;
 mod proto;
 pub mod relabel;
+mod replay;
 mod sample;
 mod scrape;
 mod target;

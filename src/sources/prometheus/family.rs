@@ -11,6 +11,7 @@ use super::labels::{self, get};
 use super::points::Points;
 use super::proto::{self, Take};
 use super::relabel::{self, Rule};
+use super::replay::Lines;
 use super::sample::{NAME, Pair, ParseError, Sample};
 use super::text::{Line, Reader};
 use crate::event::otlp::prometheus::FamilyType;
@@ -106,6 +107,8 @@ fn suffixes(family_type: FamilyType) -> &'static [&'static str] {
 #[derive(Debug)]
 pub(super) struct Kept<'a> {
     pub(super) labels: Range<usize>,
+    /// The number of its line, from 0; nothing in protobuf.
+    pub(super) line: usize,
     pub(super) sample: Sample<'a>,
 }
 
@@ -118,6 +121,8 @@ pub(super) struct Gather<'a, 'o> {
     pairs: Vec<Pair<'a>>,
     kept: Vec<Kept<'a>>,
     points: &'o mut Points,
+    /// The number of the line that is read.
+    line: usize,
     /// Samples that were read, and those that are stored.
     pub(super) n_scraped: usize,
     pub(super) n_kept: usize,
@@ -137,16 +142,18 @@ impl<'a, 'o> Gather<'a, 'o> {
             pairs: Vec::new(),
             kept: Vec::new(),
             points,
+            line: 0,
             n_scraped: 0,
             n_kept: 0,
         }
     }
 
-    /// Reads all of a body of text.
-    pub(super) fn read_text(&mut self, body: &'a [u8]) -> Result<(), Refused> {
+    /// Reads all of a body of text; what its lines are.
+    pub(super) fn read_text(&mut self, body: &'a [u8]) -> Result<Lines, Refused> {
         let mut reader = Reader::new(body, self.is_openmetrics)?;
         let mut labels = Vec::new();
         while let Some(line) = reader.next(&mut labels)? {
+            self.line = reader.at();
             match line {
                 Line::Help(name, help) => self.describe(name, |meta| meta.help = help),
                 Line::Unit(name, unit) => self.describe(name, |meta| meta.unit = unit),
@@ -157,11 +164,12 @@ impl<'a, 'o> Gather<'a, 'o> {
             }
         }
         self.flush();
-        Ok(())
+        Ok(reader.lines)
     }
 
     /// The same of protobuf.
     pub(super) fn read_protobuf(&mut self, body: &'a [u8]) -> Result<(), Refused> {
+        self.points.recorder.spoil();
         proto::read(body, self)?;
         self.flush();
         Ok(())
@@ -211,7 +219,7 @@ impl<'a, 'o> Gather<'a, 'o> {
         let limits = &self.treatment.limits;
         let is_over = |most: Option<usize>, n: usize| most.filter(|most| n > *most);
         let metric = || get(labels, NAME).chars().take(50).collect::<String>();
-        if metric().is_empty() {
+        if get(labels, NAME).is_empty() {
             return Err(Refused::NoName);
         }
         if let Some(most) = is_over(limits.labels, labels.len()) {
@@ -267,14 +275,16 @@ impl<'a> Take<'a> for Gather<'a, '_> {
         if !relabel::apply(&treatment.relabel, labels) {
             return Ok(());
         }
-        labels.sort_unstable();
+        // No name is there twice.
+        labels.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         self.n_kept += 1;
         self.check(labels)?;
         let start = self.pairs.len();
         self.pairs.append(labels);
         let time_ns = sample.time_ns.filter(|_| treatment.honor_timestamps);
         let sample = Sample { time_ns, ..sample };
-        self.kept.push(Kept { labels: start..self.pairs.len(), sample });
+        self.points.recorder.keep(self.line);
+        self.kept.push(Kept { labels: start..self.pairs.len(), line: self.line, sample });
         Ok(())
     }
 }

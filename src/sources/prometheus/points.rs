@@ -9,8 +9,9 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::family::{Kept, Meta};
 use super::labels::get;
 use super::output::{Of, Output, Shape, push_head};
+use super::replay::{Part, Recorder};
 use super::sample::{Exemplar, NAME, Pair, time_of, value};
-use super::told::Telling;
+use super::told::{Telling, Told};
 use super::values::{Values, push_parts, push_values};
 use crate::event::otlp::prometheus::FamilyType;
 use crate::event::otlp::wire::push_message;
@@ -24,6 +25,8 @@ const WHOLE_MAX: f64 = (1u64 << 53) as f64;
 pub(super) struct Points {
     pub(super) output: Output,
     pub(super) telling: Telling,
+    /// What becomes of the page's lines.
+    pub(super) recorder: Recorder,
     /// Of the scrape.
     time_ns: i64,
     /// The series that there were before.
@@ -36,6 +39,7 @@ pub(super) struct Points {
     pub(super) n_twice: usize,
     head: Vec<u8>,
     name: Vec<u8>,
+    parts: Vec<u8>,
 }
 
 /// Samples that make one point.
@@ -74,17 +78,19 @@ impl<'f, 'a> Family<'f, 'a> {
 }
 
 impl Points {
-    pub(super) fn new(output: Output, before: HashSet<u64>, time_ns: i64) -> Self {
+    pub(super) fn new(output: Output, last: &Told, time_ns: i64) -> Self {
         Self {
             output,
-            telling: Telling::default(),
+            telling: Telling::new(last),
+            recorder: Recorder::default(),
             time_ns,
-            before,
+            before: last.hashes(),
             now: HashSet::new(),
             n_added: 0,
             n_twice: 0,
             head: Vec::new(),
             name: Vec::new(),
+            parts: Vec::new(),
         }
     }
 
@@ -111,8 +117,12 @@ impl Points {
             family_type => {
                 for at in 0..family.kept.len() {
                     self.number(&family, at, (Shape::Gauge, family_type), None);
+                    self.recorder.point([(family.kept[at].line, Part::Value)].into_iter());
                 }
             }
+        }
+        if !loose.is_empty() {
+            self.recorder.spoil();
         }
         // By name, as series of one name are one metric.
         loose.sort_by_key(|at| family.name(*at));
@@ -139,6 +149,9 @@ impl Points {
             FamilyType::Summary => self.summary(family, group, created),
             _ => self.histogram(family, group, created),
         };
+        if is_written {
+            self.record(family, group);
+        }
         for at in &group.others {
             match &family.kept[*at].sample.native {
                 Some(native) if family_type == FamilyType::Histogram => {
@@ -154,6 +167,27 @@ impl Points {
             loose.extend(&group.parts);
             loose.extend([group.sum, group.count, group.created].into_iter().flatten());
         }
+    }
+
+    /// Notes the lines of a group's point.
+    fn record(&mut self, family: &Family<'_, '_>, group: &Group) {
+        let (part, is_plain) = match family.meta.family_type {
+            FamilyType::Counter => (Part::Value, group.parts.len() == 1),
+            family_type => {
+                let label = if family_type == FamilyType::Summary { "quantile" } else { "le" };
+                let bound = |at: &usize| value(get(family.labels(*at), label));
+                (Part::Bound, group.parts.is_sorted_by(|a, b| bound(a) < bound(b)))
+            }
+        };
+        if !is_plain || !group.others.is_empty() {
+            self.recorder.spoil();
+        }
+        let line = |at: usize| family.kept[at].line;
+        let parts = group.parts.iter().map(|at| (line(*at), part));
+        let others =
+            [(group.sum, Part::Sum), (group.count, Part::Count), (group.created, Part::Created)];
+        let others = others.into_iter().filter_map(|(at, part)| Some((line(at?), part)));
+        self.recorder.point(parts.chain(others));
     }
 
     fn number(
@@ -250,13 +284,16 @@ impl Points {
         let moment = if is_of_now { 0 } else { time_ns.cast_unsigned() };
         if !self.now.insert(hash ^ moment) {
             self.n_twice += 1;
+            self.recorder.spoil();
             return;
         }
         let of = Of { who, shape, head: &self.head };
         if is_of_now {
-            push_parts(&mut self.name, &values);
-            self.telling.note(hash, of, &self.name);
-            self.name.truncate(n_name);
+            self.parts.clear();
+            push_parts(&mut self.parts, &values);
+            self.telling.note(hash, of, &self.name, &self.parts);
+        } else {
+            self.recorder.spoil();
         }
         if !self.before.contains(&hash) {
             self.n_added += all.len();
@@ -272,7 +309,7 @@ impl Points {
 }
 
 /// The number that a count is.
-fn whole(count: f64) -> Option<u64> {
+pub(super) fn whole(count: f64) -> Option<u64> {
     ((0.0..=WHOLE_MAX).contains(&count) && count.fract() == 0.0).then_some(count as u64)
 }
 

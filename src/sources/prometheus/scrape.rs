@@ -10,6 +10,7 @@ use super::family::{Gather, Refused, Treatment};
 use super::labels::get;
 use super::output::{Of, Output, Shape, push_head};
 use super::points::Points;
+use super::replay::{self, Lines};
 use super::sample::Pair;
 use super::told::Told;
 use crate::event::otlp::prometheus::FamilyType;
@@ -64,17 +65,29 @@ pub(super) fn read(
     last: &mut Told,
     time_ns: i64,
 ) -> Result<Reading, Refused> {
-    let mut points = Points::new(Output::new(attributes), last.hashes(), time_ns);
-    let mut gather = Gather::new(treatment, format == Format::OpenMetrics, &mut points);
-    match format {
-        Format::Text | Format::OpenMetrics => gather.read_text(body)?,
-        Format::Protobuf => gather.read_protobuf(body)?,
+    let is_text = format != Format::Protobuf;
+    let again = is_text.then(|| replay::read(body, last, Output::new(attributes), time_ns));
+    if let Some(output) = again.flatten() {
+        let told = std::mem::take(last);
+        let (n_scraped, n_kept) =
+            told.script.as_ref().map_or((0, 0), |script| (script.n_scraped, script.n_kept));
+        let numbers = Numbers { n_scraped, n_kept, n_added: 0, n_twice: 0 };
+        return Ok(Reading { output, told, numbers });
     }
+    let mut points = Points::new(Output::new(attributes), last, time_ns);
+    let mut gather = Gather::new(treatment, format == Format::OpenMetrics, &mut points);
+    let lines = match format {
+        Format::Text | Format::OpenMetrics => gather.read_text(body)?,
+        Format::Protobuf => {
+            gather.read_protobuf(body)?;
+            Lines::default()
+        }
+    };
     let (n_scraped, n_kept) = (gather.n_scraped, gather.n_kept);
-    let Points { mut output, telling, n_added, n_twice, .. } = points;
+    let Points { mut output, telling, recorder, n_added, n_twice, .. } = points;
     let now: HashSet<u64> = telling.hashes().iter().copied().collect();
     last.write_gone(&now, time_ns, &mut output);
-    let told = telling.finish(last);
+    let told = telling.finish(recorder.finish(lines, (n_scraped, n_kept)));
     let numbers = Numbers { n_scraped, n_kept, n_added, n_twice };
     Ok(Reading { output, told, numbers })
 }

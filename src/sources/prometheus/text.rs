@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use super::lex::{Cursor, Wrong, expected, unescaped};
+use super::replay::Lines;
 use super::sample::{Exemplar, NAME, Pair, ParseError, Sample, time_of_ms, time_of_seconds, value};
 use crate::event::otlp::prometheus::FamilyType;
 
@@ -31,6 +32,10 @@ pub(super) struct Reader<'a> {
     line: usize,
     is_openmetrics: bool,
     is_ended: bool,
+    /// Bytes of the last sample's line from its value on.
+    n_behind: usize,
+    /// What the lines are but for their values.
+    pub(super) lines: Lines,
 }
 
 impl<'a> Reader<'a> {
@@ -42,7 +47,13 @@ impl<'a> Reader<'a> {
             let line = memchr::memchr_iter(b'\n', before).count() + 1;
             ParseError::Line { line, reason: "not UTF-8".to_owned() }
         })?;
-        Ok(Self { rest, line: 0, is_openmetrics, is_ended: false })
+        let lines = Lines::default();
+        Ok(Self { rest, line: 0, is_openmetrics, is_ended: false, n_behind: 0, lines })
+    }
+
+    /// The number of the line that was read last, from 0.
+    pub(super) fn at(&self) -> usize {
+        self.line.saturating_sub(1)
     }
 
     /// What the next line says that says something; a sample's labels are put into `labels`, its
@@ -69,6 +80,8 @@ impl<'a> Reader<'a> {
                 None if self.is_openmetrics => self.sample(line, labels).map(Some),
                 None => self.text_line(line, labels),
             };
+            let is_sample = matches!(read, Ok(Some(Line::Sample(_))));
+            self.lines.note(line, is_sample.then_some(line.len() - self.n_behind.min(line.len())));
             match read {
                 Ok(None) => {}
                 Ok(some) => return Ok(some),
@@ -88,7 +101,7 @@ impl<'a> Reader<'a> {
     }
 
     fn text_line(
-        &self,
+        &mut self,
         line: &'a str,
         labels: &mut Vec<Pair<'a>>,
     ) -> Result<Option<Line<'a>>, Wrong> {
@@ -154,7 +167,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn sample(&self, line: &'a str, labels: &mut Vec<Pair<'a>>) -> Result<Line<'a>, Wrong> {
+    fn sample(&mut self, line: &'a str, labels: &mut Vec<Pair<'a>>) -> Result<Line<'a>, Wrong> {
         labels.clear();
         let mut cursor = Cursor::new(line, self.is_openmetrics);
         let name = cursor.name(true);
@@ -180,10 +193,11 @@ impl<'a> Reader<'a> {
     }
 
     /// What stands behind name and labels.
-    fn numbers(&self, cursor: &mut Cursor<'a>) -> Result<Sample<'a>, Wrong> {
+    fn numbers(&mut self, cursor: &mut Cursor<'a>) -> Result<Sample<'a>, Wrong> {
         if !self.is_openmetrics {
             cursor.blanks();
         }
+        self.n_behind = cursor.rest.len();
         let token = cursor.token();
         let Some(value) = value(token) else { return Err(no_number("value", token)) };
         let mut sample = Sample { value, ..Sample::default() };

@@ -8,7 +8,7 @@ use super::native::Native;
 use super::output::Shape;
 use super::sample::Exemplar;
 use crate::event::otlp::wire::{
-    push_bytes, push_fixed64, push_head, push_message, push_number, zigzag,
+    Reader, push_bytes, push_fixed64, push_head, push_message, push_number, zigzag,
 };
 use crate::event::otlp::write::{push_attribute, push_buckets};
 
@@ -39,6 +39,28 @@ pub(super) fn push_parts(out: &mut Vec<u8>, values: &Values<'_>) {
             }
         }
     }
+}
+
+/// The finite bounds that [`push_parts`] wrote of a histogram.
+pub(super) fn bounds_of(parts: &[u8]) -> impl Iterator<Item = f64> {
+    let mut reader = Reader::new(parts, 0, parts.len());
+    let mut bounds = &[][..];
+    while let Ok(Some(field)) = reader.read() {
+        if field.number() == 7 {
+            bounds = field.of(parts);
+        }
+    }
+    bounds.as_chunks().0.iter().map(|bits| f64::from_le_bytes(*bits))
+}
+
+/// The quantiles that it wrote of a summary.
+pub(super) fn quantiles_of(parts: &[u8]) -> impl Iterator<Item = f64> {
+    let mut reader = Reader::new(parts, 0, parts.len());
+    std::iter::from_fn(move || {
+        let quantile = reader.read().ok()??;
+        let at = Reader::of(parts, quantile).read().ok()?;
+        Some(at.map_or(0.0, |at| f64::from_bits(at.number_in(parts))))
+    })
 }
 
 /// Writes the values of a point, its times (since when, and when) and exemplars.
