@@ -282,6 +282,13 @@ pub fn put_varint(out: &mut [u8], mut n: u64) -> usize {
 /// Appends `n` as a varint.
 #[inline]
 pub fn push_varint(out: &mut Vec<u8>, n: u64) {
+    // Nearly all are one of these; a copy whose length is known is no call.
+    if n < 0x80 {
+        return out.push(n as u8);
+    }
+    if n < 0x4000 {
+        return out.extend_from_slice(&[n as u8 | 0x80, (n >> 7) as u8]);
+    }
     let mut bytes = [0; VARINT_MAX];
     let len = put_varint(&mut bytes, n);
     out.extend_from_slice(&bytes[..len]);
@@ -302,6 +309,7 @@ pub fn unzigzag(n: u64) -> i64 {
 }
 
 /// Appends field `number` with the bytes `value`.
+#[inline]
 pub fn push_bytes(out: &mut Vec<u8>, number: u32, value: &[u8]) {
     push_head(out, number, value.len());
     out.extend_from_slice(value);
@@ -317,18 +325,21 @@ pub fn push_text(out: &mut Vec<u8>, number: u32, text: &[u8]) {
 }
 
 /// Appends the head of field `number`, whose value of `len` bytes follows.
+#[inline]
 pub fn push_head(out: &mut Vec<u8>, number: u32, len: usize) {
     push_varint(out, u64::from(tag(number, kind::BYTES)));
     push_varint(out, len as u64);
 }
 
 /// Appends field `number` as a varint.
+#[inline]
 pub fn push_number(out: &mut Vec<u8>, number: u32, value: u64) {
     push_varint(out, u64::from(tag(number, kind::VARINT)));
     push_varint(out, value);
 }
 
 /// Appends field `number` as eight bytes.
+#[inline]
 pub fn push_fixed64(out: &mut Vec<u8>, number: u32, value: u64) {
     push_varint(out, u64::from(tag(number, kind::FIXED64)));
     out.extend_from_slice(&value.to_le_bytes());

@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 
 use crate::event::otlp::prometheus::{FamilyType, NO_RECORDED_VALUE, TYPE_KEY};
-use crate::event::otlp::wire::{push_bytes, push_fixed64, push_message, push_number, push_text};
+use crate::event::otlp::wire::{
+    self, kind, push_bytes, push_fixed64, push_message, push_number, push_text, tag, varint_len,
+};
 use crate::event::otlp::write::push_attribute;
 
 /// A request is cut behind the point that makes it so large: enough to be packed well, little
@@ -109,20 +111,27 @@ impl Place {
             return;
         }
         let Self { metrics, head, shape, points, .. } = self;
-        push_message(metrics, 2, |out| {
-            out.extend_from_slice(head);
-            push_message(out, *shape as u32, |out| {
-                out.extend_from_slice(points);
-                if matches!(shape, Shape::Sum | Shape::Histogram | Shape::Exponential) {
-                    push_number(out, 2, CUMULATIVE);
-                }
-                if *shape == Shape::Sum {
-                    push_number(out, 3, 1);
-                }
-            });
-        });
+        let mut behind = Vec::new();
+        if matches!(shape, Shape::Sum | Shape::Histogram | Shape::Exponential) {
+            push_number(&mut behind, 2, CUMULATIVE);
+        }
+        if *shape == Shape::Sum {
+            push_number(&mut behind, 3, 1);
+        }
+        // Lengths are known: nothing so large is moved to make room for one.
+        let n_data = points.len() + behind.len();
+        wire::push_head(metrics, 2, head.len() + field_len(*shape as u32, n_data));
+        metrics.extend_from_slice(head);
+        wire::push_head(metrics, *shape as u32, n_data);
+        metrics.extend_from_slice(points);
+        metrics.extend_from_slice(&behind);
         points.clear();
     }
+}
+
+/// Bytes of a field with a value of `len` bytes.
+fn field_len(number: u32, len: usize) -> usize {
+    varint_len(u64::from(tag(number, kind::BYTES))) + varint_len(len as u64) + len
 }
 
 impl Output {
@@ -188,23 +197,25 @@ impl Output {
             if place.metrics.is_empty() {
                 continue;
             }
-            push_message(&mut request, 1, |out| {
-                push_message(out, 1, |out| {
-                    let (job, instance) = &place.who;
-                    for (key, value) in [(JOB, job), (INSTANCE, instance)] {
-                        if !value.is_empty() {
-                            push_message(out, 1, |out| push_attribute(out, key, value));
-                        }
-                    }
-                    for (key, value) in &self.shared {
+            let (mut resource, mut scope) = (Vec::new(), Vec::new());
+            push_message(&mut resource, 1, |out| {
+                let (job, instance) = &place.who;
+                for (key, value) in [(JOB, job), (INSTANCE, instance)] {
+                    if !value.is_empty() {
                         push_message(out, 1, |out| push_attribute(out, key, value));
                     }
-                });
-                push_message(out, 2, |out| {
-                    push_message(out, 1, |out| push_bytes(out, 1, SCOPE));
-                    out.append(&mut place.metrics);
-                });
+                }
+                for (key, value) in &self.shared {
+                    push_message(out, 1, |out| push_attribute(out, key, value));
+                }
             });
+            push_message(&mut scope, 1, |out| push_bytes(out, 1, SCOPE));
+            let n_scope = scope.len() + place.metrics.len();
+            wire::push_head(&mut request, 1, resource.len() + field_len(2, n_scope));
+            request.append(&mut resource);
+            wire::push_head(&mut request, 2, n_scope);
+            request.append(&mut scope);
+            request.append(&mut place.metrics);
         }
         if !request.is_empty() {
             self.requests.push(request);
