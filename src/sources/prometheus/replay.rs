@@ -5,12 +5,12 @@
 //! whose values no longer make whole points, is left to the ordinary way.
 //!
 //! # Why
-//! A target exposes the same series in the same order for as long as it runs, and nearly all that a
-//! scrape costs is to find out again what they are: labels read, sorted, grouped and written. What
-//! stands in front of a line's value is compared by its hash instead (ten bytes a line), and what
-//! was written for its point is what [`Told`] keeps anyway. Should two lines share a hash, a value
-//! would go to a series that was there before: less than once in 10^12 scrapes in which all of
-//! 100,000 lines are new.
+//! A target exposes the same series in the same order for as long as it runs, and nearly all that
+//! a scrape costs is to find out again what they are: labels read, sorted, grouped and written.
+//! What stands in front of a line's value is compared by its hash instead (eleven bytes a line
+//! are kept), and what was written for its point is what [`Told`] keeps anyway. Should two lines
+//! share a hash, a value would go to a series that was there before: less than once in 10^12
+//! scrapes in which all of 100,000 lines are new.
 
 use xxhash_rust::xxh3::xxh3_64;
 

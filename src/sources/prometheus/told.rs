@@ -215,7 +215,7 @@ impl Names<'_> {
         *at = 0;
         text.clear();
         text.reserve(block.n_bytes);
-        let unpacked = unpacker.as_mut().map(|one| one.decompress_to_buffer(&*block.packed, text));
+        let unpacked = unpacker.as_mut().map(|one| one.decompress_to_buffer(&block.packed, text));
         if !matches!(unpacked, Some(Ok(_))) {
             text.clear();
         }
