@@ -6,6 +6,8 @@
 mod admin;
 #[path = "daemon/damage.rs"]
 mod damage;
+#[path = "daemon/deltas.rs"]
+mod deltas;
 #[path = "daemon/derived.rs"]
 mod derived;
 #[path = "daemon/disks.rs"]
