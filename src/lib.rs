@@ -37,6 +37,10 @@
 //! 7. `deliver/`: delivered or refused for good (dead letters, with the reason), the cursor moves;
 //!    anything else is tried again with the same bytes. A segment goes when its last cursor passed.
 //!
+//! Where a destination counts what it has (BigQuery's streams), the transport writes a body down
+//! before it sends it, and the next process begins with that ([`deliver::span`]). An event that
+//! belongs to another one waits between two bodies, and the cursor before it.
+//!
 //! # The path of a span
 //!
 //! The same, with an OTLP request ([`event::otlp`]) in the place of a chunk of lines: it stays the
