@@ -54,6 +54,8 @@ pub(super) struct Loop<F> {
     is_crowded: bool,
     /// Where the last frame that was read ends.
     read_to: u64,
+    /// Where the cursor is.
+    acked_to: u64,
     /// Counted, and not yet passed by the cursor, because an older event waits.
     carried: Tally,
     /// Nothing more will be read.
@@ -124,6 +126,7 @@ impl<F: Frames> Loop<F> {
             waiting: None,
             is_crowded: false,
             read_to: 0,
+            acked_to: 0,
             carried: Tally::default(),
             ended: false,
             is_fresh: true,
@@ -153,7 +156,10 @@ impl<F: Frames> Loop<F> {
                     self.ended = true;
                     self.close();
                 }
-                Event::Due => self.close(),
+                Event::Due => {
+                    self.open_waiting();
+                    self.close();
+                }
                 Event::Resume => self.resume_at = None,
                 Event::Draining => {}
                 Event::DeadlinePassed => break,
@@ -168,11 +174,10 @@ impl<F: Frames> Loop<F> {
     /// cursor.
     async fn resume(&mut self) {
         self.read_to = self.frames.position();
+        self.acked_to = self.read_to;
         let Some(resumed) = self.crew.client.resumed() else { return };
-        let Span { left, to, .. } = &resumed.span;
-        let first_left = left.iter().map(|run| run.from.frame).min();
-        let done_to = first_left.map_or(to.frame, |frame| frame.min(to.frame));
-        let number = self.acks.begin(Some(done_to), wall_clock_ns());
+        // The cursor moves when what stands before it is read once more, and passed by.
+        let number = self.acks.begin(None, wall_clock_ns());
         self.show();
         match self.crew.resume(&resumed, self.drain.clone()).await {
             Resumption::Stored(tally) => {
@@ -195,9 +200,6 @@ impl<F: Frames> Loop<F> {
         let undone = Undone::new(span.undone(is_void), span.to);
         if undone.is_over(self.frames.position()) {
             return;
-        }
-        if undone.is_empty() {
-            self.frames.rewind(span.to.frame);
         }
         self.undone = Some(undone);
     }
@@ -229,7 +231,8 @@ impl<F: Frames> Loop<F> {
         let is_replaying = self.replay.is_some();
         let due = self.open.as_ref().filter(|_| has_place && !is_replaying);
         let due = due.map(|open| open.begun_at + self.options.batch_age);
-        let due = due.or_else(|| self.waiting_due().filter(|_| has_place && self.open.is_none()));
+        let may_open = has_place && has_none_ready && self.open.is_none();
+        let due = due.or_else(|| self.waiting_due().filter(|_| may_open));
         tokio::select! {
             biased;
             () = at(deadline) => Event::DeadlinePassed,
@@ -286,15 +289,7 @@ impl<F: Frames> Loop<F> {
             self.close();
         }
         if weight > max {
-            // The open body, if there is one, must come before the pieces.
-            self.close();
-            let pieces = piece.cut(max);
-            let n_pieces = pieces.len();
-            self.cut.extend(pieces.into_iter().enumerate().map(|(index, piece)| CutPiece {
-                piece,
-                range,
-                is_last: index + 1 == n_pieces,
-            }));
+            self.cut(vec![piece], range);
             return;
         }
         let mut open = match self.open.take() {
@@ -314,15 +309,35 @@ impl<F: Frames> Loop<F> {
         if ranges.is_empty() {
             self.pass_position(range, piece.batch.observed_ns);
         }
-        let n_ranges = ranges.len();
-        for (n, events) in (1..).zip(ranges) {
-            let behind = At { frame: range.from, event: events.end as u32 };
-            self.fill(piece.with(events), range);
-            if let Some(open) = self.open.as_mut().filter(|_| n < n_ranges) {
+        let pieces: Vec<Piece> = ranges.into_iter().map(|events| piece.with(events)).collect();
+        let weight: usize = pieces.iter().map(Piece::weight).sum();
+        if weight > self.options.batch_bytes {
+            self.cut(pieces, range);
+            return;
+        }
+        let n_pieces = pieces.len();
+        for (n, piece) in (1..).zip(pieces) {
+            let behind = At { frame: range.from, event: piece.events.end as u32 };
+            self.fill(piece, range);
+            if let Some(open) = self.open.as_mut().filter(|_| n < n_pieces) {
                 // The frame is not over with it.
                 (open.to, open.ack_to) = (behind, None);
             }
         }
+    }
+
+    /// Bodies of their own for pieces of one frame, which are more than a body together.
+    fn cut(&mut self, pieces: Vec<Piece>, range: LogRange) {
+        // The open body, if there is one, must come before the pieces.
+        self.close();
+        let max = self.options.batch_bytes;
+        let pieces: Vec<Piece> = pieces.into_iter().flat_map(|piece| piece.cut(max)).collect();
+        let n_pieces = pieces.len();
+        self.cut.extend(pieces.into_iter().enumerate().map(|(index, piece)| CutPiece {
+            piece,
+            range,
+            is_last: index + 1 == n_pieces,
+        }));
     }
 
     /// As [`Self::fill`], off the runtime's threads: a columnar encoder takes its time.
@@ -376,13 +391,17 @@ impl<F: Frames> Loop<F> {
         self.acknowledge(number, Tally::default());
     }
 
-    /// Closes the open body, or one of nothing but what waited long enough.
-    fn close(&mut self) {
+    /// A body of nothing but what waited long enough.
+    fn open_waiting(&mut self) {
         if self.open.is_none() && self.waiting.is_some() {
             let mut load = self.begin_at(self.read_to, i64::MAX);
             load.end(self.read_to);
             self.open = Some(load);
         }
+    }
+
+    /// Closes the open body.
+    fn close(&mut self) {
         if let Some(load) = self.open.take() {
             self.replay = None;
             let closed = self.closed(load);
@@ -427,6 +446,9 @@ impl<F: Frames> Loop<F> {
             load.left = waiting.runs();
             load.ack_to = load.ack_to.map(|to| to.min(waiting.frame()));
         }
+        if let Some(undone) = &self.undone {
+            undone.add_to(&mut load.left, &mut load.to);
+        }
         (self.acks.begin(load.ack_to, load.oldest_ns), load)
     }
 
@@ -463,7 +485,12 @@ impl<F: Frames> Loop<F> {
         let Some((to, passed)) = self.acks.land(number, tally) else { return };
         // What was counted before the cursor may pass it is told when it does.
         self.carried.add(passed);
-        let passed = self.carried.at_most(self.frames.ack(to));
+        let mut n_settled = 0;
+        if to > self.acked_to {
+            self.acked_to = to;
+            n_settled = self.frames.ack(to);
+        }
+        let passed = self.carried.at_most(n_settled);
         // What is left when all is done with was given up by the spool, and is counted there.
         let is_all = self.acks.is_empty()
             && self.open.is_none()

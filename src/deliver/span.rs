@@ -87,9 +87,15 @@ impl Undone {
         position > self.to.frame || (position == self.to.frame && self.to.event == 0)
     }
 
-    /// Whether nothing is to be done before `to`.
-    pub(super) fn is_empty(&self) -> bool {
-        self.runs.is_empty()
+    /// Of a body that ends at `to`, before all of it was read: what is left to be done, and where
+    /// it ends for the next process.
+    pub(super) fn add_to(&self, left: &mut Vec<Run>, to: &mut At) {
+        let end = |run: &Run| At { event: run.from.event + run.len, ..run.from };
+        for run in self.runs.iter().filter(|run| end(run) > *to) {
+            let from = run.from.max(*to);
+            left.push(Run { from, len: end(run).event - from.event });
+        }
+        *to = self.to.max(*to);
     }
 
     /// The ranges of a frame's `n_events` that are to be done.
@@ -127,5 +133,8 @@ mod tests {
         assert_eq!(undone.of_frame(20, 3), vec![0..3; 1]);
         assert_eq!(undone.of_frame(30, 9), vec![4..9; 1]);
         assert!(Undone::new(Vec::new(), At::frame(30)).is_over(30));
+        let (mut left, mut to) = (vec![run(10, 2, 1)], At { frame: 20, event: 3 });
+        undone.add_to(&mut left, &mut to);
+        assert_eq!((left, to), (vec![run(10, 2, 1), run(20, 3, 2)], At { frame: 30, event: 4 }));
     }
 }

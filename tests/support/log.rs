@@ -61,6 +61,11 @@ impl Log {
         self.state.lock().expect("unpoisoned").acked
     }
 
+    /// A crash after which less is known to be acknowledged.
+    pub(crate) fn forget_acked(&self, to: u64) {
+        self.state.lock().expect("unpoisoned").acked = to;
+    }
+
     /// Waits until everything before `to` is acknowledged.
     pub(crate) async fn acked_to(&self, to: u64) {
         let mut changed = self.changed.subscribe();

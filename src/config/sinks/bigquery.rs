@@ -52,10 +52,10 @@ pub struct BigQuery {
     /// Without credentials: an emulator. Default: false.
     #[serde(default)]
     pub anonymous: bool,
-    /// The Storage Write API. Default: https://bigquerystorage.googleapis.com.
+    /// The Storage Write API. Default: that of Google.
     #[serde(default)]
     pub endpoint: Option<Endpoint>,
-    /// The REST API, for the table. Default: https://bigquery.googleapis.com.
+    /// The REST API, for the table. Default: that of Google.
     #[serde(default)]
     pub rest_endpoint: Option<Endpoint>,
     /// When rows are sent.

@@ -10,13 +10,16 @@ version=3.16.0                  # the module calls it 0.316.0
 ports=(HTTP)
 exports=(
   "SIDEWAKE_TEST_PROMETHEUS=http://127.0.0.1:@HTTP@"        # queries: /api/v1/query; /api/v1/write
+  "SIDEWAKE_TEST_PROMTOOL=@BIN@/promtool"                   # its linter, no server
 )
 ready=http://127.0.0.1:@HTTP@/-/ready
 config=(prometheus.yml)
 sources=(go.mod go.sum)         # what the binary is made of: it is built again when one changes
 tags=remove_all_sd
 
-install_server() { go_build 1.26.7 github.com/prometheus/prometheus/cmd/prometheus; }
+install_server() {
+  go_build 1.26.7 github.com/prometheus/prometheus/cmd/prometheus github.com/prometheus/prometheus/cmd/promtool
+}
 
 run_server() {
   local numbers
