@@ -277,6 +277,8 @@ pub struct RouteCounters {
     pub retries: Counter,
     /// Values that the sink took, but is known to cut.
     pub truncated: Counter,
+    /// Rows that were to land once and went a way on which they may land twice.
+    pub at_least_once_rows: Counter,
     /// Bytes of bodies sent.
     pub sent_bytes: Counter,
     /// Observed time (ns since 1970) of the oldest event not yet delivered; 0 when none waits.

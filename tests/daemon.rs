@@ -4,6 +4,8 @@
 
 #[path = "daemon/admin.rs"]
 mod admin;
+#[path = "daemon/bigquery.rs"]
+mod bigquery;
 #[path = "daemon/damage.rs"]
 mod damage;
 #[path = "daemon/deltas.rs"]
@@ -68,6 +70,11 @@ mod spool;
 #[path = "daemon/window.rs"]
 mod window;
 
+#[path = "bigquery_proto/messages.rs"]
+mod bigquery_proto;
+#[path = "support/fake_bigquery.rs"]
+#[allow(dead_code, reason = "shared with the tests of the fake, which use more of it")]
+mod fake_bigquery;
 #[path = "support/fake_loki.rs"]
 #[allow(dead_code, reason = "shared with the tests of delivery, which use more of it")]
 mod fake_loki;

@@ -5,6 +5,7 @@ mod support {
     pub(crate) mod batches;
     mod chaos;
     pub(crate) mod clock;
+    #[allow(dead_code, reason = "other tests use the rest")]
     pub(crate) mod log;
     pub(crate) mod plain;
 }

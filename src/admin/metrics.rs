@@ -42,7 +42,7 @@ const SOURCES: [SourceMetric; 6] = [
 
 /// Labels `tier` and `sink`. In events:
 /// `in = delivered + sampled_out + dead_letter + dropped + spooled`.
-const ROUTES: [RouteMetric; 10] = [
+const ROUTES: [RouteMetric; 11] = [
     (
         "sidewake_route_events",
         Counter,
@@ -82,6 +82,12 @@ const ROUTES: [RouteMetric; 10] = [
         Counter,
         "Values that were delivered and are longer than the receiver keeps.",
         |c| whole(c.truncated.get()),
+    ),
+    (
+        "sidewake_route_at_least_once_rows",
+        Counter,
+        "Rows delivered at least once where exactly once was asked for: no stream could be created.",
+        |c| whole(c.at_least_once_rows.get()),
     ),
     ("sidewake_route_sent_bytes", Counter, "Bytes of bodies sent.", |c| whole(c.sent_bytes.get())),
 ];

@@ -61,6 +61,7 @@ impl Replayed {
 /// [`DaemonError`] when a sink cannot be set up, or a folder not be read.
 pub fn replay(config: &Config, options: &ReplayOptions) -> Result<Vec<Replayed>, DaemonError> {
     let Some(spool) = &config.spool.path else { return Ok(Vec::new()) };
+    let config = &at_least_once(config.clone());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let is_wanted = |route: &Prepared| {
         options.tier.as_ref().is_none_or(|tier| *tier == route.tier)
@@ -75,6 +76,16 @@ pub fn replay(config: &Config, options: &ReplayOptions) -> Result<Vec<Replayed>,
         }
     }
     Ok(done)
+}
+
+/// What lands exactly once does so by what a route writes down, and that is the daemon's.
+fn at_least_once(mut config: Config) -> Config {
+    for (_, sink) in &mut config.sinks {
+        if let config::sinks::Sink::BigQuery(sink) = sink {
+            sink.delivery = Some(config::sinks::Delivery::AtLeastOnce);
+        }
+    }
+    config
 }
 
 /// Files are named by places in the spool, which letters have none of.

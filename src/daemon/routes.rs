@@ -132,6 +132,7 @@ pub(super) fn connect(
     let mut transport_options = TransportOptions {
         idle_connections_max: 2,
         route: format!("{}-{}", prepared.tier, prepared.sink),
+        counters: Arc::clone(&prepared.counters),
         ..TransportOptions::default()
     };
     let (sink, mut options): (Arc<dyn Sink>, Options) = match sink_config {
@@ -154,8 +155,9 @@ pub(super) fn connect(
         }
         config::sinks::Sink::BigQuery(sink) => {
             transport_options.reach(&sink.tls, sink.proxy.as_ref());
+            // Beside the log whose positions it names: one goes with the other.
             transport_options.state_folder =
-                config.spool.path.as_ref().map(|path| path.join("outbox"));
+                config.spool.path.as_ref().map(|path| path.join(&prepared.tier));
             let options = request_options(&sink.batch, sink.concurrency, &sink.retry, &sink.rate);
             (Arc::new(bigquery_sink(sink, tier, config)), options)
         }

@@ -26,6 +26,8 @@ use crate::telemetry::RouteCounters;
 /// Attempts to write dead letters before their events are dropped and counted.
 const LETTER_ATTEMPTS_MAX: u32 = 5;
 const LETTER_RETRY: Duration = Duration::from_millis(200);
+/// A destination may change its form while a body waits, but not at every attempt.
+const REENCODED_MAX: u32 = 8;
 /// What is said of events that never came into a body.
 const REFUSED: &str = "refused by the encoder";
 
@@ -74,8 +76,8 @@ struct Past {
     to: At,
     /// Events of the span that are dead letters already.
     n_refused: u64,
-    /// It was sent in another form before.
-    is_reencoded: bool,
+    /// How often it was encoded for another form of the destination.
+    n_reencoded: u32,
     /// It may be stored already: it was sent before, and nobody read the answer.
     may_be_stored: bool,
 }
@@ -125,29 +127,32 @@ impl Crew {
             n_refused = buried.n_events();
             tally.add(buried);
         }
-        let past = Past { left, to, n_refused, is_reencoded: false, may_be_stored };
+        let past = Past { left, to, n_refused, n_reencoded: 0, may_be_stored };
         let mut parts = VecDeque::from([Part { encoder, pieces, n_events, past }]);
         while let Some(part) = parts.pop_front() {
             if part.n_events == 0 {
                 continue;
             }
-            let past = Past { is_reencoded: false, ..part.past.clone() };
+            let past = part.past.clone();
             match self.deliver(part, range, &mut drain).await {
                 End::Over(more) => tally.add(more),
                 End::Without(rest, more) => {
                     tally.add(more);
                     let n_refused = past.n_refused + more.n_events();
-                    parts.push_front(self.encode(rest, Past { n_refused, ..past }, now_ns));
+                    let past = Past { n_refused, n_reencoded: 0, ..past };
+                    parts.push_front(self.encode(rest, past, now_ns));
                 }
                 End::Split(first, second, may_be_stored) => {
-                    let behind = Past { may_be_stored, n_refused: 0, ..past.clone() };
+                    let past = Past { may_be_stored, n_reencoded: 0, ..past };
+                    let behind = Past { n_refused: 0, ..past.clone() };
                     let left = runs(&second).into_iter().chain(past.left).collect();
-                    let before = Past { left, may_be_stored, ..past };
+                    let before = Past { left, ..past };
                     parts.push_front(self.encode(second, behind, now_ns));
                     parts.push_front(self.encode(first, before, now_ns));
                 }
                 End::Reencode(pieces, may_be_stored) => {
-                    let past = Past { is_reencoded: true, may_be_stored, ..past };
+                    let n_reencoded = past.n_reencoded + 1;
+                    let past = Past { n_reencoded, may_be_stored, ..past };
                     parts.push_front(self.encode(pieces, past, now_ns));
                 }
                 End::Rewind { not_before, holds } => {
@@ -179,7 +184,7 @@ impl Crew {
 
     async fn deliver(&self, part: Part, range: LogRange, drain: &mut Drain) -> End {
         let Part { encoder, pieces, n_events, past } = part;
-        let Past { left, to, n_refused, is_reencoded, mut may_be_stored } = past;
+        let Past { left, to, n_refused, n_reencoded, mut may_be_stored } = past;
         let span = Arc::new(Span { held: runs(&pieces), left, to });
         let n_bytes = encoder.len();
         let (mut outgoing, finished) = match self.finish(encoder, range).await {
@@ -201,7 +206,7 @@ impl Crew {
                 Verdict::Unauthorised { reason } => {
                     (Failure::Unauthorised, State::Unauthorised, reason)
                 }
-                Verdict::Reencode { reason } if is_reencoded => {
+                Verdict::Reencode { reason } if n_reencoded >= REENCODED_MAX => {
                     ticket.succeed();
                     let verdict = Verdict::Refused { reason };
                     return self.settle(verdict, &pieces, (n_events, &[]), may_be_stored).await;

@@ -20,7 +20,7 @@ use super::letters::Sender;
 use super::limit::Limiter;
 use super::load::{Load, Piece};
 use super::retry::Jitter;
-use super::span::{At, Span, Undone};
+use super::span::{At, Undone};
 use super::waiting::Waiting;
 use super::{Options, Route};
 use crate::sinks::{LogRange, Transport};
@@ -58,6 +58,9 @@ pub(super) struct Loop<F> {
     acked_to: u64,
     /// Counted, and not yet passed by the cursor, because an older event waits.
     carried: Tally,
+    /// Of a body that a process before this one had sent: what became of it, as far as that is not
+    /// counted yet.
+    resumed: Tally,
     /// Nothing more will be read.
     ended: bool,
     /// Nothing was sent yet: what comes first may have been on its way when a process was killed.
@@ -128,6 +131,7 @@ impl<F: Frames> Loop<F> {
             read_to: 0,
             acked_to: 0,
             carried: Tally::default(),
+            resumed: Tally::default(),
             ended: false,
             is_fresh: true,
         }
@@ -176,32 +180,23 @@ impl<F: Frames> Loop<F> {
         self.read_to = self.frames.position();
         self.acked_to = self.read_to;
         let Some(resumed) = self.crew.client.resumed() else { return };
-        // The cursor moves when what stands before it is read once more, and passed by.
-        let number = self.acks.begin(None, wall_clock_ns());
-        self.show();
-        match self.crew.resume(&resumed, self.drain.clone()).await {
-            Resumption::Stored(tally) => {
-                self.go_on(&resumed.span, false);
-                self.acknowledge(number, tally);
-            }
-            Resumption::Void => {
-                self.acks = Acks::default();
-                self.go_on(&resumed.span, true);
-            }
-            Resumption::Abandoned => {
-                self.acks = Acks::default();
-                self.read_no_more();
-            }
-        }
-    }
-
-    /// Reads on behind a body, and before its end what is not done with.
-    fn go_on(&mut self, span: &Span, is_void: bool) {
-        let undone = Undone::new(span.undone(is_void), span.to);
-        if undone.is_over(self.frames.position()) {
+        let span = &resumed.span;
+        if Undone::new(Vec::new(), span.to).is_over(self.frames.position()) {
+            // Whatever became of it, its events are done with.
             return;
         }
-        self.undone = Some(undone);
+        self.acks.begin(None, wall_clock_ns());
+        self.show();
+        let resumption = self.crew.resume(&resumed, self.drain.clone()).await;
+        self.acks = Acks::default();
+        match resumption {
+            Resumption::Stored(tally) => {
+                self.resumed = tally;
+                self.undone = Some(Undone::new(span.undone(false), span.to));
+            }
+            Resumption::Void => self.undone = Some(Undone::new(span.undone(true), span.to)),
+            Resumption::Abandoned => self.read_no_more(),
+        }
     }
 
     fn is_over(&self) -> bool {
@@ -306,6 +301,8 @@ impl<F: Frames> Loop<F> {
         let undone = self.undone.as_ref();
         let ranges = undone.map(|undone| undone.of_frame(range.from, piece.events.len()));
         let ranges = ranges.unwrap_or_default();
+        let n_undone: usize = ranges.iter().map(ExactSizeIterator::len).sum();
+        self.count_done((piece.events.len() - n_undone) as u64, piece.batch.observed_ns);
         if ranges.is_empty() {
             self.pass_position(range, piece.batch.observed_ns);
         }
@@ -324,6 +321,16 @@ impl<F: Frames> Loop<F> {
                 (open.to, open.ack_to) = (behind, None);
             }
         }
+    }
+
+    /// Events that a process before this one was done with, and did not count. Those of its last
+    /// body are known; those before it were delivered, or are dead letters that it had counted.
+    fn count_done(&mut self, n_events: u64, observed_ns: i64) {
+        let mut part = self.resumed.at_most(n_events);
+        self.resumed = self.resumed.less(part);
+        part.delivered += n_events - part.n_events();
+        let number = self.acks.begin(None, observed_ns);
+        self.acknowledge(number, part);
     }
 
     /// Bodies of their own for pieces of one frame, which are more than a body together.

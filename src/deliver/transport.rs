@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 use super::span::Span;
 use crate::sinks::{Contents, Transport};
+use crate::telemetry::RouteCounters;
 use crate::trust::TrustError;
 
 mod bigquery;
@@ -139,6 +140,8 @@ pub struct TransportOptions {
     pub route: String,
     /// Where a transport may keep what outlives the process.
     pub state_folder: Option<PathBuf>,
+    /// The route's, for what only its transport knows.
+    pub counters: Arc<RouteCounters>,
 }
 
 /// Why a transport cannot be set up. All of them are mistakes in the config.

@@ -101,6 +101,8 @@ pub(crate) enum CallAct {
     Serve,
     /// Nothing is done, and this is its status.
     Fail(i32, String),
+    /// The same, and to be asked again after so many seconds.
+    FailFor(i32, u8),
     /// The connection is dropped, with nothing done.
     Break,
     /// Done, and the connection dropped.
@@ -257,6 +259,8 @@ pub(crate) struct FakeBigQuery {
     options: Arc<Options>,
     /// How often what hangs was let go.
     released: Arc<watch::Sender<u64>>,
+    /// How often idle connections were ended.
+    idle: Arc<watch::Sender<u64>>,
     rest: SocketAddr,
     grpc: SocketAddr,
 }
@@ -271,6 +275,7 @@ impl FakeBigQuery {
             state: Arc::new(Mutex::new(state)),
             options: Arc::new(options),
             released: Arc::new(watch::Sender::new(0)),
+            idle: Arc::new(watch::Sender::new(0)),
             rest: rest.local_addr().expect("an address"),
             grpc: grpc.local_addr().expect("an address"),
         };
@@ -291,6 +296,11 @@ impl FakeBigQuery {
     /// A service account's key file whose tokens this fake gives.
     pub(crate) fn account_json(&self) -> String {
         tokens::account(&self.token_url()).to_string()
+    }
+
+    /// A user's file, whose tokens this fake gives.
+    pub(crate) fn user_json(&self) -> String {
+        tokens::user(&self.token_url()).to_string()
     }
 
     pub(crate) fn token_url(&self) -> String {
@@ -332,6 +342,11 @@ impl FakeBigQuery {
         self.release();
     }
 
+    /// Ends every RPC of AppendRows, as BigQuery does with those that are idle.
+    pub(crate) fn end_idle(&self) {
+        self.idle.send_modify(|n| *n += 1);
+    }
+
     /// What hangs now goes on.
     pub(crate) fn release(&self) {
         self.released.send_modify(|n| *n += 1);
@@ -341,6 +356,17 @@ impl FakeBigQuery {
     pub(crate) fn add_table(&self, dataset: &str, table: &str, columns: &[(&str, &str, &str)]) {
         let resource = json!({ "schema": schema::schema(columns) });
         self.state().add_table(&self.options.project, dataset, table, resource).expect("a table");
+    }
+
+    /// Makes a table, named DATASET.TABLE, as `POST …/tables` would.
+    pub(crate) fn make_table(&self, table: &str, resource: Value) {
+        let (dataset, name) = table.split_once('.').expect("DATASET.TABLE");
+        self.state().add_table(&self.options.project, dataset, name, resource).expect("a table");
+    }
+
+    /// Gives a table another schema, partitioning and expiration: what its owner may do, and more.
+    pub(crate) fn alter_table(&self, table: &str, resource: &Value) {
+        self.state().tables.get_mut(table).expect("a table").alter(resource);
     }
 
     /// Removes a table, named DATASET.TABLE, and its streams.
@@ -402,6 +428,11 @@ impl FakeBigQuery {
     /// Unary calls of gRPC, and how they ended.
     pub(crate) fn calls(&self) -> Vec<(String, i32)> {
         self.state().calls.clone()
+    }
+
+    /// Another writer appends to a stream, what is kept nowhere.
+    pub(crate) fn grow(&self, stream: &str, n_rows: i64) {
+        self.state().streams.grow(stream, n_rows);
     }
 
     /// Streams that were created.

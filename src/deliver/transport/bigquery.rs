@@ -29,7 +29,9 @@ use super::{
     Answer, Client, Outgoing, Resumed, SendError, Sending, TransportError, TransportOptions,
 };
 use crate::sinks::bigquery::answer::{self, code, storage};
+use crate::sinks::bigquery::table::TableId;
 use crate::sinks::bigquery::{Destination, STALE_LAYOUT};
+use crate::telemetry::RouteCounters;
 
 mod append;
 mod calls;
@@ -39,7 +41,7 @@ mod tables;
 mod token;
 
 use append::Connection;
-use calls::Calls;
+use calls::{Calls, unsent};
 use outbox::{Outbox, Record};
 use tables::Tables;
 use token::Token;
@@ -54,6 +56,8 @@ pub(super) struct BigQueryClient {
     destination: Arc<Destination>,
     tables: Tables,
     calls: Calls,
+    token: Arc<Token>,
+    counters: Arc<RouteCounters>,
     /// Appends, one at a time where rows land exactly once.
     exact: Option<Mutex<Exact>>,
     /// The connection of the default stream.
@@ -63,12 +67,17 @@ pub(super) struct BigQueryClient {
 /// What is known of our own stream.
 struct Exact {
     outbox: Outbox,
+    path: PathBuf,
     record: Record,
     connection: Option<Arc<Connection>>,
     /// The default stream is used until then.
     paused_until: Option<Instant>,
     /// The body of the record went out, and whether it was stored is not known.
     is_uncertain: bool,
+    /// The body of the record was refused for good: the next one may stand at its offset.
+    is_void: bool,
+    /// Rows of the body that a process before this one wrote down.
+    n_resumed_rows: u64,
 }
 
 impl BigQueryClient {
@@ -80,7 +89,7 @@ impl BigQueryClient {
         let (grpc, rest) = (&config.grpc_url, &config.rest_url);
         let grpc = http::client(grpc, Purpose::Grpc, options)?;
         let rest = http::client(rest, Purpose::Http(config.timeout), options)?;
-        let token = Arc::new(Token::new(&config.credentials, config.impersonated.as_deref())?);
+        let token = Arc::new(Token::new(config)?);
         let exact = match config.is_exact {
             true => Some(Mutex::new(Exact::open(options)?)),
             false => None,
@@ -88,7 +97,9 @@ impl BigQueryClient {
         Ok(Self {
             destination: Arc::clone(destination),
             tables: Tables::new(Arc::clone(destination), rest, Arc::clone(&token)),
-            calls: Calls::new(grpc, config, token),
+            calls: Calls::new(grpc, config, Arc::clone(&token)),
+            token,
+            counters: Arc::clone(&options.counters),
             exact,
             default: Mutex::default(),
         })
@@ -96,15 +107,21 @@ impl BigQueryClient {
 
     async fn append(&self, outgoing: &Outgoing) -> Result<Answer, SendError> {
         if let Some(problem) = self.tables.prepare().await? {
-            return Ok(problem);
+            return Ok(self.learned(problem));
         }
-        let is_stale = !outgoing.is_resumed && !self.destination.fits(outgoing.contents);
-        if is_stale {
+        let mut exact = match &self.exact {
+            Some(exact) => Some(exact.lock().await),
+            None => None,
+        };
+        // Whether it is stored can only be asked with the very same bytes.
+        let is_uncertain = outgoing.is_resumed
+            || outgoing.attempt > 0 && exact.as_ref().is_some_and(|exact| exact.is_uncertain);
+        if !is_uncertain && !self.destination.fits(outgoing.contents) {
             let body = b"the table has other columns than the body".to_vec();
             return Ok(Answer { status: STALE_LAYOUT, body, ..Answer::default() });
         }
-        let answer = match &self.exact {
-            Some(exact) => self.append_exactly(&mut *exact.lock().await, outgoing).await?,
+        let answer = match &mut exact {
+            Some(exact) => self.append_exactly(exact, outgoing).await?,
             None => self.append_by_default(outgoing, &[]).await?,
         };
         Ok(self.learned(answer))
@@ -113,6 +130,14 @@ impl BigQueryClient {
     /// Draws what follows from an answer for later bodies.
     fn learned(&self, mut answer: Answer) -> Answer {
         let told = told(&answer);
+        let is_refused = answer.status == 401 && answer.grpc.is_none();
+        if (is_refused || told.code == code::UNAUTHENTICATED) && self.token.renew() {
+            let words = match &answer.grpc {
+                Some(_) => told.message,
+                None => String::from_utf8_lossy(&answer.body).into_owned(),
+            };
+            return unsent(503, format!("a new token is asked for: {words}"));
+        }
         let is_mismatch = told.storage_code == storage::SCHEMA_MISMATCH_EXTRA_FIELDS;
         if told.is_schema_updated || is_mismatch || told.code == code::NOT_FOUND {
             self.tables.forget();
@@ -144,11 +169,12 @@ impl BigQueryClient {
                 }
             }
         };
-        let rows = match mark.is_empty() {
-            true => vec![outgoing.bytes.clone()],
-            false => vec![mark::marked(&outgoing.bytes, &outgoing.parts, mark)],
+        let is_marked = !mark.is_empty() && mark::is_known(&outgoing.bytes, mark);
+        let rows = match is_marked {
+            false => vec![outgoing.bytes.clone()],
+            true => vec![mark::marked(&outgoing.bytes, &outgoing.parts, mark)],
         };
-        let parts = if mark.is_empty() { &outgoing.parts[..] } else { &[] };
+        let parts = if is_marked { &[] } else { &outgoing.parts[..] };
         let rows: Vec<Bytes> = rows.into_iter().chain(parts.iter().cloned()).collect();
         connection.append(None, &rows, self.destination.options.timeout).await
     }
@@ -171,14 +197,24 @@ impl BigQueryClient {
             if !is_quota {
                 return Ok(refused);
             }
-            exact.paused_until = Some(Instant::now() + QUOTA_PAUSE);
+            let pause = refused.retry_after.unwrap_or(QUOTA_PAUSE);
+            exact.paused_until = Some(Instant::now() + pause);
             tracing::warn!(
                 table = %self.destination.options.table,
                 "no more streams can be created: rows go to the default stream and are marked"
             );
         }
         if exact.record.stream.is_empty() {
-            return self.append_by_default(outgoing, &mark::at_least_once()).await;
+            let answer = self.append_by_default(outgoing, &mark::at_least_once()).await?;
+            let said = told(&answer);
+            if answer.grpc.is_some() && said.code == 0 && said.row_errors.is_empty() {
+                let n_rows = match outgoing.is_resumed {
+                    true => exact.n_resumed_rows,
+                    false => outgoing.contents.n_items,
+                };
+                self.counters.at_least_once_rows.add(n_rows);
+            }
+            return Ok(answer);
         }
         if exact.record.is_settled {
             exact.begin(outgoing).map_err(|error| {
@@ -193,7 +229,7 @@ impl BigQueryClient {
             },
         };
         let was_uncertain = exact.is_uncertain || outgoing.is_resumed;
-        exact.is_uncertain = true;
+        (exact.is_uncertain, exact.is_void) = (true, false);
         let rows: Vec<Bytes> =
             std::iter::once(&outgoing.bytes).chain(&outgoing.parts).cloned().collect();
         let offset = Some(exact.record.offset);
@@ -211,7 +247,7 @@ impl BigQueryClient {
         match created {
             Ok(stream) => {
                 exact.record = Record { stream, is_settled: true, ..Record::default() };
-                exact.connection = None;
+                (exact.connection, exact.is_void) = (None, false);
                 Ok(None)
             }
             Err(answer) => Ok(Some(answer)),
@@ -220,26 +256,53 @@ impl BigQueryClient {
 }
 
 impl Exact {
+    /// Reads no more than that the file can be read: a route that this one replaces may write to it
+    /// still.
     fn open(options: &TransportOptions) -> Result<Self, TransportError> {
         let folder = options.state_folder.clone().unwrap_or_else(|| PathBuf::from("."));
         let path = folder.join(format!("{}.outbox", options.route));
         let refuse = |source| TransportError::Folder { path: folder.clone(), source };
-        let (outbox, record) = Outbox::open(&path).map_err(refuse)?;
+        let (outbox, _) = Outbox::open(&path).map_err(refuse)?;
         Ok(Self {
             outbox,
-            record: record.unwrap_or_default(),
+            path,
+            record: Record::default(),
             connection: None,
             paused_until: None,
             is_uncertain: false,
+            is_void: false,
+            n_resumed_rows: 0,
         })
+    }
+
+    /// Takes over what a route before this one wrote down, if that was for the same table.
+    fn take_over(&mut self, table: &TableId) {
+        let found = match Outbox::open(&self.path) {
+            Ok((outbox, found)) => {
+                self.outbox = outbox;
+                found
+            }
+            Err(error) => {
+                tracing::warn!(path = %self.path.display(), %error, "cannot read the outbox");
+                None
+            }
+        };
+        let ours = table.path() + "/streams/";
+        self.record = found.filter(|found| found.stream.starts_with(&ours)).unwrap_or_default();
+        self.n_resumed_rows = self.record.n_rows;
     }
 
     /// Writes down what is to be sent at the offset that is next.
     fn begin(&mut self, outgoing: &Outgoing) -> std::io::Result<()> {
+        let n_rows_before = if self.is_void { 0 } else { self.record.n_rows };
         let record = Record {
             stream: self.record.stream.clone(),
-            offset: self.record.offset + self.record.n_rows,
-            n_rows: outgoing.contents.n_items,
+            offset: self.record.offset + n_rows_before,
+            n_rows: if outgoing.is_resumed {
+                self.n_resumed_rows
+            } else {
+                outgoing.contents.n_items
+            },
             span: Arc::clone(&outgoing.span),
             n_events: outgoing.n_events,
             n_refused: outgoing.n_refused,
@@ -248,7 +311,19 @@ impl Exact {
         let body = std::iter::once(&outgoing.bytes).chain(&outgoing.parts);
         self.outbox.write(&record, body)?;
         self.record = record;
+        self.is_void = false;
         Ok(())
+    }
+
+    /// Of the stream nothing more is asked, by the next process either: it must not take what
+    /// somebody else wrote there for the body that it finds.
+    fn leave(&mut self) {
+        self.connection = None;
+        self.record = Record { is_settled: true, ..Record::default() };
+        (self.is_uncertain, self.is_void) = (false, false);
+        if let Err(error) = self.outbox.settle(&self.record) {
+            tracing::warn!(%error, "cannot note that a stream is left");
+        }
     }
 
     /// What an answer means for the stream.
@@ -259,7 +334,7 @@ impl Exact {
         let is_stored = told.code == 0 && told.row_errors.is_empty();
         if is_stored || (is_repeat && was_uncertain) {
             self.record.is_settled = true;
-            self.is_uncertain = false;
+            (self.is_uncertain, self.is_void) = (false, false);
             // Not durable at once: without it the body is sent again, and known again.
             if let Err(error) = self.outbox.settle(&self.record) {
                 tracing::warn!(%error, "cannot note that rows are stored");
@@ -276,20 +351,18 @@ impl Exact {
             );
         if is_lost {
             tracing::warn!(stream = self.record.stream, reason = told.message, "a stream is left");
-            self.connection = None;
-            self.record = Record { is_settled: true, ..Record::default() };
+            self.leave();
             let message = format!("a new stream is needed: {}", told.message);
             return Answer { grpc: Some((code::ABORTED, message)), body: Vec::new(), ..answer };
         }
-        let is_definite = answer.grpc.as_ref().is_some_and(|(code, _)| *code == 0);
-        if is_definite {
-            // Refused: no row of it is there, and another body may stand at its offset.
-            self.is_uncertain = was_uncertain && told.row_errors.is_empty() && is_transient(&told);
-            if !is_transient(&told) {
-                self.record.n_rows = 0;
-            }
+        let is_in_band = answer.grpc.as_ref().is_some_and(|(code, _)| *code == 0);
+        if is_transient(&told) {
+            // Refused in an answer: no row of it is there. Where a connection ends, nobody knows.
+            self.is_uncertain = was_uncertain || !is_in_band;
+        } else {
+            (self.is_uncertain, self.is_void) = (false, true);
         }
-        if answer.grpc.as_ref().is_some_and(|(code, _)| *code != 0) {
+        if !is_in_band || told.code == code::UNAUTHENTICATED {
             self.connection = None;
         }
         answer
@@ -323,10 +396,10 @@ impl Client for BigQueryClient {
     }
 
     fn resumed(&self) -> Option<Resumed> {
-        let exact = self.exact.as_ref()?.try_lock().ok()?;
+        let mut exact = self.exact.as_ref()?.try_lock().ok()?;
+        exact.take_over(&self.destination.options.table);
         let record = &exact.record;
-        let is_ours = record.stream.starts_with(&self.destination.options.table.path());
-        if !is_ours || *record.span == super::Span::default() {
+        if *record.span == super::Span::default() {
             return None;
         }
         let Record { n_events, n_refused, is_settled, .. } = *record;

@@ -9,7 +9,8 @@
 //! - `ALREADY_EXISTS` comes to this place only for what this route wrote down before it sent it:
 //!   the transport knows the difference. It is stored.
 //! - A table that is not there may be one that was just created, which takes minutes to be seen
-//!   everywhere: the data stays, and people are told.
+//!   everywhere: it is tried again soon. One that is gone is found so by the transport, which asks
+//!   for it before the next row.
 //! - A wrong schema, retention or credential is repaired by people, so the data stays.
 
 use super::answer::{Answer, code, storage};
@@ -49,9 +50,6 @@ pub(super) fn judge(response: &Response<'_>, is_stale: bool) -> Verdict {
         }
         code::INVALID_ARGUMENT => Verdict::Isolate { reason },
         code::PERMISSION_DENIED | code::UNAUTHENTICATED => Verdict::Unauthorised { reason },
-        code::NOT_FOUND if answer.storage_code != storage::STREAM_NOT_FOUND => {
-            Verdict::Unauthorised { reason }
-        }
         _ => Verdict::Retry { reason },
     }
 }
@@ -145,7 +143,7 @@ mod tests {
             (3, "The request is too large: limit 10485760", 0, "split"),
             (3, "extra fields", 7, "retry"),
             (3, "what", 0, "isolate"),
-            (5, "", 1, "unauthorised"),
+            (5, "", 1, "retry"),
             (5, "", 3, "retry"),
             (7, "", 0, "unauthorised"),
             (8, "", 0, "retry"),

@@ -70,11 +70,11 @@ impl Layout {
                     uses.push(Use::Column);
                 }
                 Some(column) => problems.push(format!(
-                    "its column {} is {} {}, but {} is written there",
+                    "its column {} is {}, but {} is written there: rename or drop it, or name \
+                     another table",
                     column.name,
-                    column.mode,
-                    column.r#type,
-                    Column::of(name, *shape).to_json()
+                    column.kind(),
+                    Column::of(name, *shape).kind()
                 )),
                 None if is_rest => {
                     if n_unmapped > 0 {
@@ -210,7 +210,7 @@ mod tests {
             name: name.to_owned(),
             r#type: of_type.to_owned(),
             mode: mode.to_owned(),
-            fields: Vec::new(),
+            ..Column::default()
         };
         let mut table = Table::default();
         table.schema.fields = columns.iter().map(column).collect();
@@ -245,7 +245,7 @@ mod tests {
         ]);
         let error = Layout::new(&theirs, REST).expect_err("it does not fit");
         for part in
-            ["column request_id is NULLABLE INTEGER", "column confidence", "team is REQUIRED"]
+            ["column request_id is INT64, but STRING", "is ARRAY<FLOAT64>", "team is REQUIRED"]
         {
             assert!(error.contains(part), "{error}");
         }

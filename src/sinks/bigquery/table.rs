@@ -100,6 +100,10 @@ pub struct Column {
     pub mode: String,
     /// The members of a `RECORD`.
     pub fields: Vec<Column>,
+    /// What else is said of it: descriptions, policy tags, lengths. A change of the table must
+    /// repeat it, or it would be gone.
+    #[serde(flatten)]
+    pub others: serde_json::Map<String, Json>,
 }
 
 /// How a table is partitioned.
@@ -122,7 +126,7 @@ impl Column {
             name: name.to_owned(),
             r#type: type_of(leaf).to_owned(),
             mode: mode.to_owned(),
-            fields: Vec::new(),
+            ..Self::default()
         };
         let mode = |nullable: bool| if nullable { "NULLABLE" } else { "REQUIRED" };
         match shape {
@@ -141,11 +145,32 @@ impl Column {
     /// As REST has it.
     #[must_use]
     pub fn to_json(&self) -> Json {
-        let mut json = json!({ "name": self.name, "type": self.r#type, "mode": self.mode });
+        let mut json = Json::Object(self.others.clone());
+        json["name"] = Json::from(self.name.as_str());
+        json["type"] = Json::from(self.r#type.as_str());
+        if !self.mode.is_empty() {
+            json["mode"] = Json::from(self.mode.as_str());
+        }
         if !self.fields.is_empty() {
             json["fields"] = self.fields.iter().map(Self::to_json).collect();
         }
         json
+    }
+
+    /// Its type in words of SQL.
+    #[must_use]
+    pub fn kind(&self) -> String {
+        let kind = match self.r#type.to_ascii_uppercase().as_str() {
+            "RECORD" | "STRUCT" => {
+                let of = |member: &Self| format!("{} {}", member.name, member.kind());
+                format!("STRUCT<{}>", self.fields.iter().map(of).collect::<Vec<_>>().join(", "))
+            }
+            "INTEGER" => "INT64".to_owned(),
+            "FLOAT" => "FLOAT64".to_owned(),
+            "BOOLEAN" => "BOOL".to_owned(),
+            other => other.to_owned(),
+        };
+        if self.is_repeated() { format!("ARRAY<{kind}>") } else { kind }
     }
 
     /// Whether a leaf of ours can be written into it.

@@ -90,12 +90,18 @@ impl Rpc {
         let (messages, mut came) = mpsc::channel(QUEUED_MAX);
         tokio::spawn(read(body, self.headers.clone(), messages));
         let answers = self.answers.clone();
+        let mut idle = self.fake.idle.subscribe();
         loop {
             let message = tokio::select! {
                 // What came is looked at, even of a client that is gone.
                 biased;
                 message = came.recv() => message,
                 () = answers.closed() => return,
+                _ = idle.changed() => {
+                    let status = Status::new(code::ABORTED, "Closing the stream: it is idle");
+                    let _ = answers.send(Ok(Frame::trailers(status.trailers()))).await;
+                    return;
+                }
             };
             let status = match message {
                 None => Status::new(0, ""),

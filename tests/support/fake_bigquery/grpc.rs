@@ -27,11 +27,13 @@ pub(crate) struct Status {
     pub(crate) code: i32,
     pub(crate) message: String,
     pub(crate) error: Option<StorageError>,
+    /// Of a `RetryInfo`; 0 where there is none.
+    pub(crate) seconds: u8,
 }
 
 impl Status {
     pub(crate) fn new(code: i32, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), error: None }
+        Self { code, message: message.into(), error: None, seconds: 0 }
     }
 
     pub(crate) fn with(
@@ -46,7 +48,12 @@ impl Status {
             entity: entity.to_owned(),
             error_message: message.clone(),
         };
-        Self { code, message: format!("{message} Entity: {entity}"), error: Some(error) }
+        Self {
+            code,
+            message: format!("{message} Entity: {entity}"),
+            error: Some(error),
+            seconds: 0,
+        }
     }
 
     pub(crate) fn told(&self) -> rpc::Status {
@@ -54,10 +61,15 @@ impl Status {
             type_url: "type.googleapis.com/google.cloud.bigquery.storage.v1.StorageError".into(),
             value: error.encode_to_vec(),
         };
+        let retry = Some(self.seconds).filter(|seconds| *seconds > 0).map(|seconds| Any {
+            type_url: "type.googleapis.com/google.rpc.RetryInfo".into(),
+            // Field 1 is a Duration, of which field 1 is the seconds.
+            value: vec![0x0a, 2, 0x08, seconds],
+        });
         rpc::Status {
             code: self.code,
             message: self.message.clone(),
-            details: self.error.iter().map(detail).collect(),
+            details: self.error.iter().map(detail).chain(retry).collect(),
         }
     }
 
@@ -152,6 +164,10 @@ async fn unary(
         CallAct::Fail(code, message) => {
             note(code);
             return ended(&Status::new(code, message));
+        }
+        CallAct::FailFor(code, seconds) => {
+            note(code);
+            return ended(&Status { seconds, ..Status::new(code, "told to") });
         }
         CallAct::Break => {
             note(code::UNAVAILABLE);

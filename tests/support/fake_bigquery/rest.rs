@@ -58,6 +58,17 @@ impl Table {
         }
     }
 
+    pub(crate) fn alter(&mut self, other: &Value) {
+        for key in ["schema", "timePartitioning", "expirationTime"] {
+            self.resource[key] = other[key].clone();
+        }
+        self.resource.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
+        self.columns = schema::judge(&self.resource).expect("a table");
+        schema::in_old_names(&mut self.resource["schema"]);
+        self.change();
+        self.catch_up();
+    }
+
     fn change(&mut self) {
         self.n_changes += 1;
         self.resource["etag"] = json!(format!("etag-{}", self.n_changes));

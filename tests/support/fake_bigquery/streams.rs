@@ -49,6 +49,10 @@ impl Streams {
         self.by_name.values().cloned().collect()
     }
 
+    pub(crate) fn grow(&mut self, stream: &str, n_rows: i64) {
+        self.by_name.get_mut(stream).expect("a stream").n_rows += n_rows;
+    }
+
     /// Gives a stream to an RPC; another one's that has it still, if one has.
     pub(crate) fn claim(&mut self, stream: &str, mine: Claim) -> Option<Answers> {
         let number = mine.0;

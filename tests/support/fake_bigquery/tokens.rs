@@ -3,6 +3,7 @@
 //! Owns what an assertion must say and be signed by. The account and its key are for tests alone:
 //! nothing else knows them.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
@@ -15,6 +16,8 @@ use super::{Called, FakeBigQuery, State};
 
 const KEY: &str = include_str!("../../fixtures/bigquery-account/key.pem");
 const EMAIL: &str = "sidewake@test.iam.gserviceaccount.com";
+const CLIENT_SECRET: &str = "GOCSPX-of-a-test";
+const REFRESH_TOKEN: &str = "1//of-a-test";
 const KEY_ID: &str = "0123456789abcdef0123456789abcdef01234567";
 const SCOPES: [&str; 3] = [
     "https://www.googleapis.com/auth/bigquery",
@@ -29,6 +32,8 @@ const SKEW_SECS: i64 = 300;
 pub(crate) struct Tokens {
     good: Vec<(String, Instant)>,
     n_given: usize,
+    /// Tokens that the account signed itself, and whether each is still good.
+    signed: BTreeMap<String, bool>,
 }
 
 impl Tokens {
@@ -38,10 +43,11 @@ impl Tokens {
 
     pub(crate) fn revoke(&mut self) {
         self.good.clear();
+        self.signed.values_mut().for_each(|is_good| *is_good = false);
     }
 
     pub(crate) fn n_given(&self) -> usize {
-        self.n_given
+        self.n_given + self.signed.len()
     }
 
     fn give(&mut self, life: Duration) -> Value {
@@ -68,6 +74,17 @@ pub(crate) fn account(token_url: &str) -> Value {
     })
 }
 
+/// A user's file, as gcloud writes it.
+pub(crate) fn user(token_url: &str) -> Value {
+    json!({
+        "type": "authorized_user",
+        "client_id": "test.apps.googleusercontent.com",
+        "client_secret": CLIENT_SECRET,
+        "refresh_token": REFRESH_TOKEN,
+        "token_uri": token_url,
+    })
+}
+
 impl State {
     /// Whether a request has a token that is good; that it has none is an offence.
     pub(crate) fn authorized(&mut self, header: &str, path: &str) -> Result<(), String> {
@@ -77,6 +94,9 @@ impl State {
         };
         let now = Instant::now();
         if self.tokens.good.iter().any(|(good, until)| good == token && now < *until) {
+            return Ok(());
+        }
+        if signed(token).is_ok() && *self.tokens.signed.entry(token.to_owned()).or_insert(true) {
             return Ok(());
         }
         self.refuse(format!("a token that is not good: {path}"));
@@ -122,6 +142,15 @@ pub(crate) fn serve(
 /// Whether a form holds an assertion that is ours.
 fn granted(called: &Called, body: &[u8], token_url: &str) -> Result<(), String> {
     let kind = called.headers.get("content-type").map(String::as_str).unwrap_or_default();
+    if called.method == "POST" && kind.starts_with("application/json") {
+        let said = &called.body;
+        let is_ours =
+            said["client_secret"] == CLIENT_SECRET && said["refresh_token"] == REFRESH_TOKEN;
+        return match said["grant_type"] == "refresh_token" && is_ours {
+            true => Ok(()),
+            false => Err(format!("no user's: {said}")),
+        };
+    }
     if called.method != "POST" || !kind.starts_with("application/x-www-form-urlencoded") {
         return Err(format!("{} of {kind}", called.method));
     }
@@ -138,7 +167,17 @@ fn granted(called: &Called, body: &[u8], token_url: &str) -> Result<(), String> 
     asserted(&field("assertion")?, token_url)
 }
 
+/// An assertion, for which a token is given.
 fn asserted(assertion: &str, token_url: &str) -> Result<(), String> {
+    let said = signed(assertion)?;
+    match said["aud"] == token_url {
+        true => Ok(()),
+        false => Err(format!("aud: {said}")),
+    }
+}
+
+/// What is said in a JWT that the account signed.
+fn signed(assertion: &str) -> Result<Value, String> {
     let parts: Vec<&str> = assertion.split('.').collect();
     let [head, claims, signature] = parts[..] else { return Err("no JWT".to_owned()) };
     let decode = |part: &str| {
@@ -151,8 +190,8 @@ fn asserted(assertion: &str, token_url: &str) -> Result<(), String> {
     if header["alg"] != "RS256" || header["typ"] != "JWT" || header["kid"] != KEY_ID {
         return Err(format!("header {header}"));
     }
-    if said["iss"] != EMAIL || said["aud"] != token_url {
-        return Err(format!("iss or aud: {said}"));
+    if said["iss"] != EMAIL {
+        return Err(format!("iss: {said}"));
     }
     let scope = said["scope"].as_str().unwrap_or_default();
     if scope.is_empty() || !scope.split(' ').all(|one| SCOPES.contains(&one)) {
@@ -161,13 +200,15 @@ fn asserted(assertion: &str, token_url: &str) -> Result<(), String> {
     let number = |key: &str| said[key].as_i64().ok_or_else(|| format!("no {key}: {said}"));
     let (issued, expires) = (number("iat")?, number("exp")?);
     let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_secs() as i64;
-    if (issued - now).abs() > SKEW_SECS || expires <= now || expires - issued > 3600 {
+    // Clients make a token a little older, for clocks that are behind.
+    if (issued - now).abs() > SKEW_SECS || expires <= now || expires - issued > 3620 {
         return Err(format!("iat {issued}, exp {expires}, now {now}"));
     }
-    let signed = &assertion[..head.len() + 1 + claims.len()];
+    let text = &assertion[..head.len() + 1 + claims.len()];
     let pair = key_pair();
     let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref());
-    key.verify(signed.as_bytes(), &decode(signature)?).map_err(|_| "the signature".to_owned())
+    key.verify(text.as_bytes(), &decode(signature)?).map_err(|_| "the signature".to_owned())?;
+    Ok(said)
 }
 
 /// The account's key.

@@ -36,6 +36,15 @@ pub(super) struct Connection {
     /// In the order of the requests on the wire.
     order: tokio::sync::Mutex<mpsc::Sender<Bytes>>,
     waiting: Arc<Waiting>,
+    /// Reads the answers.
+    reader: tokio::task::AbortHandle,
+}
+
+impl Drop for Connection {
+    /// What was not answered is given up: a stream may have no second connection beside this one.
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
 }
 
 /// Who waits for an answer.
@@ -78,11 +87,12 @@ impl Connection {
         let request = request.body(reqwest::Body::wrap_stream(pieces));
         let waiting = Arc::<Waiting>::default();
         let told = Arc::clone(&waiting);
-        tokio::spawn(async move {
+        let reading = tokio::spawn(async move {
             let last = read(request, &told).await;
             told.end(&last);
         });
-        Self { stream: stream.to_owned(), order: tokio::sync::Mutex::new(sender), waiting }
+        let (order, reader) = (tokio::sync::Mutex::new(sender), reading.abort_handle());
+        Self { stream: stream.to_owned(), order, waiting, reader }
     }
 
     /// Whether another append can be sent.

@@ -14,6 +14,37 @@ pub(super) fn at_least_once() -> Vec<u8> {
     logging_error(AT_LEAST_ONCE)
 }
 
+/// Whether rows have the field that `mark` is, by the descriptor in this `ProtoData`: a table may
+/// have no column for it.
+pub(super) fn is_known(data: &[u8], mark: &[u8]) -> bool {
+    let Ok(Some(wanted)) = Reader::new(mark, 0, mark.len()).read() else { return false };
+    let wanted = u64::from(wanted.number());
+    // ProtoData.writer_schema, ProtoSchema.proto_descriptor, DescriptorProto.field, its number.
+    let Some(schema) = inner(data, 1).into_iter().next() else { return false };
+    let Some(descriptor) = inner(schema, 1).into_iter().next() else { return false };
+    inner(descriptor, 2).into_iter().any(|field| {
+        let mut parts = Reader::new(field, 0, field.len());
+        while let Ok(Some(part)) = parts.read() {
+            if part.number() == 3 {
+                return part.number_in(field) == wanted;
+            }
+        }
+        false
+    })
+}
+
+/// The values of all fields `wanted` that are bytes.
+fn inner(bytes: &[u8], wanted: u32) -> Vec<&[u8]> {
+    let mut found = Vec::new();
+    let mut fields = Reader::new(bytes, 0, bytes.len());
+    while let Ok(Some(field)) = fields.read() {
+        if field.tag == tag(wanted, kind::BYTES) {
+            found.push(field.of(bytes));
+        }
+    }
+    found
+}
+
 /// The `ProtoData` in `head` and `parts` with `mark` at the end of each row.
 pub(super) fn marked(head: &Bytes, parts: &[Bytes], mark: &[u8]) -> Bytes {
     let whole: Vec<u8> =

@@ -1,7 +1,16 @@
 //! Who we are to Google: tokens by Google's own library.
 //!
-//! Owns which credentials are used. Refreshing, caching and all forms of credential files (service
-//! account, impersonation, external account, metadata server) are the library's.
+//! Owns which credentials are used, and when they are begun anew. Refreshing, caching and all forms
+//! of credential files (service account, impersonation, external account, metadata server) are the
+//! library's.
+//!
+//! # Why
+//! The library keeps a token until it is about to expire, and an error that it takes for final for
+//! ever. But tokens are revoked, and a key that is not known yet, or a clock that is wrong, are
+//! mended: so after a refusal the library begins anew, though not at every one.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use google_cloud_auth::credentials::{self, CacheableResource};
 use http::Extensions;
@@ -9,28 +18,52 @@ use reqwest::header::HeaderMap;
 
 use super::super::{Answer, TransportError};
 use super::calls::unsent;
-use crate::sinks::bigquery::Credentials;
+use crate::sinks::bigquery::{Credentials, Options};
 
 /// Rows are written and the table is created and changed.
 const SCOPES: [&str; 1] = ["https://www.googleapis.com/auth/bigquery"];
 
+/// A refusal within this long after the library began anew tells nothing new.
+const RENEWED_FOR: Duration = Duration::from_secs(30);
+
 /// See the module.
-pub(super) struct Token(Option<credentials::Credentials>);
+pub(super) struct Token {
+    credentials: Credentials,
+    impersonated: Option<String>,
+    /// Longest wait for a token.
+    timeout: Duration,
+    made: Mutex<Made>,
+}
+
+#[derive(Default)]
+struct Made {
+    by_google: Option<credentials::Credentials>,
+    renewed_at: Option<Instant>,
+}
 
 impl Token {
     /// # Errors
     /// When the credentials are no such, or the environment has none.
-    pub(super) fn new(
-        credentials: &Credentials,
-        impersonated: Option<&str>,
-    ) -> Result<Self, TransportError> {
+    pub(super) fn new(options: &Options) -> Result<Self, TransportError> {
+        let mut token = Self {
+            credentials: options.credentials.clone(),
+            impersonated: options.impersonated.clone(),
+            timeout: options.timeout,
+            made: Mutex::default(),
+        };
+        let by_google = token.make()?;
+        token.made = Mutex::new(Made { by_google, renewed_at: None });
+        Ok(token)
+    }
+
+    fn make(&self) -> Result<Option<credentials::Credentials>, TransportError> {
         // The library takes the process's own.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let refuse = |error: &dyn std::fmt::Display| {
             TransportError::Http(format!("no credentials for Google Cloud: {error}"))
         };
-        let source = match credentials {
-            Credentials::None => return Ok(Self(None)),
+        let source = match &self.credentials {
+            Credentials::None => return Ok(None),
             Credentials::Default => credentials::Builder::default().with_scopes(SCOPES).build(),
             Credentials::Json(text) => {
                 let json: serde_json::Value = serde_json::from_str(text.expose())
@@ -39,21 +72,36 @@ impl Token {
             }
         };
         let source = source.map_err(|error| refuse(&error))?;
-        let Some(principal) = impersonated else { return Ok(Self(Some(source))) };
+        let Some(principal) = &self.impersonated else { return Ok(Some(source)) };
         let acting = credentials::impersonated::Builder::from_source_credentials(source)
-            .with_target_principal(principal)
+            .with_target_principal(principal.as_str())
             .with_scopes(SCOPES)
             .build();
-        Ok(Self(Some(acting.map_err(|error| refuse(&error))?)))
+        Ok(Some(acting.map_err(|error| refuse(&error))?))
+    }
+
+    /// Begins anew after a refusal; whether that may help.
+    pub(super) fn renew(&self) -> bool {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = made.renewed_at.is_some_and(|at| at.elapsed() < RENEWED_FOR);
+        if made.by_google.is_none() || is_new {
+            return false;
+        }
+        let Ok(by_google) = self.make() else { return false };
+        *made = Made { by_google, renewed_at: Some(Instant::now()) };
+        true
     }
 
     /// Headers that authorise a request; or what is to be said instead.
     pub(super) async fn headers(&self) -> Result<HeaderMap, Answer> {
-        let Some(credentials) = &self.0 else { return Ok(HeaderMap::new()) };
-        match credentials.headers(Extensions::new()).await {
-            Ok(CacheableResource::New { data, .. }) => Ok(data),
-            Ok(CacheableResource::NotModified) => Ok(HeaderMap::new()),
-            Err(error) => {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner).by_google.clone();
+        let Some(credentials) = made else { return Ok(HeaderMap::new()) };
+        let headers = credentials.headers(Extensions::new());
+        match tokio::time::timeout(self.timeout, headers).await {
+            Err(_) => Err(unsent(503, format!("no token from Google within {:?}", self.timeout))),
+            Ok(Ok(CacheableResource::New { data, .. })) => Ok(data),
+            Ok(Ok(CacheableResource::NotModified)) => Ok(HeaderMap::new()),
+            Ok(Err(error)) => {
                 let status = if error.is_transient() { 503 } else { 401 };
                 Err(unsent(
                     status,

@@ -1,0 +1,100 @@
+//! The whole daemon and the emulator at `SIDEWAKE_TEST_BIGQUERY`, asked by Google's own client;
+//! without it, one line says so.
+
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+
+use super::super::files::Random;
+use super::*;
+
+/// What Google's client prints for these arguments.
+fn ask(rest: &str, args: &[&str]) -> Vec<Value> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
+    let installed = Command::new(format!("{folder}/clients"))
+        .args(["install", "bigquery"])
+        .output()
+        .expect("the script");
+    let python = String::from_utf8(installed.stdout).expect("text");
+    let output = Command::new(python.trim())
+        .arg(format!("{folder}/bigquery_reader.py"))
+        .args(["--rest", rest, "--project", "test"])
+        .args(args)
+        .output()
+        .expect("Python");
+    let (out, err) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{args:?}: {err}");
+    out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// Killed now and then under load, and then asked for all: the very rows, each once, in a table as
+/// the tier says.
+#[test]
+fn rows_are_read_back_by_googles_client() {
+    let name = "rows_are_read_back_by_googles_client";
+    let of = |name: &str| std::env::var(name).ok();
+    let (Some(rest), Some(grpc)) =
+        (of("SIDEWAKE_TEST_BIGQUERY"), of("SIDEWAKE_TEST_BIGQUERY_GRPC"))
+    else {
+        eprintln!("skipped: {name} needs SIDEWAKE_TEST_BIGQUERY and SIDEWAKE_TEST_BIGQUERY_GRPC");
+        return;
+    };
+    let mut random = Random::from_environment();
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
+    // Not `ml`: the emulator takes `ml.predict…` for a function.
+    let table = format!("daemon.rows_{now}");
+    ask(&rest, &["create", "daemon"]);
+    let mut place = Place::with(&format!(
+        "service: {{ name: fraud-detector }}\n\
+         sources: {{ logs: {{ type: file, include: [\"@/model.log\"] }} }}\n\
+         sinks:\n  bq: {{ type: bigquery, table: test.{table}, endpoint: \"{grpc}\", \
+         rest_endpoint: \"{rest}\", anonymous: true, batch: {{ max_age: 20ms }} }}\n\
+         tiers: {{ {TIER}: {{ sinks: [bq] }} }}\n\
+         spool: {{ type: disk, path: \"@/spool\" }}\n"
+    ));
+    for n in 0..6 {
+        place.append("model.log", &predictions(n * 100..n * 100 + 100));
+        let mut daemon = place.daemon(&[]);
+        let wanted = random.below(2);
+        daemon.metrics_when("some are read", |metrics| {
+            metrics.route("requests_total", TIER, "bq") >= wanted
+        });
+        std::thread::park_timeout(Duration::from_millis(random.below(100)));
+        daemon.kill();
+    }
+    let mut daemon = place.daemon(&[]);
+    daemon.metrics_when("nothing waits", |metrics| {
+        let of = |name| metrics.route(name, TIER, "bq");
+        of("spooled_events") == 0
+            && of("dead_letter_events_total") == 0
+            && metrics.is_balanced()
+            && metrics.get("sidewake_source_lag_bytes{source=\"logs\"}") == 0.0
+    });
+    daemon.stop();
+
+    let found = &ask(&rest, &["table", &table])[0];
+    assert_eq!(found["partitioning"]["expiration_ms"], json!(7_776_000_000_u64));
+    assert_eq!(found["partitioning"]["field"], "event_ts");
+    assert_eq!(found["clustering"], json!(["model_name", "request_id", "model_version"]));
+    let mut rows = ask(&rest, &["rows", &table]);
+    let number = |row: &Value| {
+        let id = row["request_id"].as_str().expect("an id");
+        id.trim_start_matches("r-").parse::<usize>().expect("a number")
+    };
+    rows.sort_by_key(number);
+    let numbers: Vec<usize> = rows.iter().map(number).collect();
+    assert_eq!(numbers, (0..600).collect::<Vec<_>>());
+    for (n, row) in rows.iter().enumerate() {
+        assert_eq!(row["latency_ms"], json!((n % 40) as f64));
+        assert_eq!(row["prediction_label"], json!(["yes", "no"][n % 2]));
+        assert_eq!(row["confidence"], json!(0.25 + (n % 2) as f64 / 2.0));
+        let features: Value =
+            serde_json::from_str(row["features"].as_str().expect("JSON")).expect("JSON");
+        assert_eq!(
+            features,
+            json!({ "amount": n as f64 + 0.5, "region": format!("eu-{}", n % 3) })
+        );
+    }
+}
