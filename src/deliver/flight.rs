@@ -26,7 +26,8 @@ use crate::telemetry::RouteCounters;
 /// Attempts to write dead letters before their events are dropped and counted.
 const LETTER_ATTEMPTS_MAX: u32 = 5;
 const LETTER_RETRY: Duration = Duration::from_millis(200);
-/// A destination may change its form while a body waits, but not at every attempt.
+/// A destination may change its form while a body waits, but not at every attempt; and what it
+/// refused in another form too, it refuses.
 const REENCODED_MAX: u32 = 8;
 /// What is said of events that never came into a body.
 const REFUSED: &str = "refused by the encoder";
@@ -76,7 +77,8 @@ struct Past {
     to: At,
     /// Events of the span that are dead letters already.
     n_refused: u64,
-    /// How often it was encoded for another form of the destination.
+    /// How often it was encoded for another form of the destination; [`REENCODED_MAX`] when the
+    /// destination itself refused one.
     n_reencoded: u32,
     /// It may be stored already: it was sent before, and nobody read the answer.
     may_be_stored: bool,
@@ -107,7 +109,8 @@ enum End {
     Without(Vec<Piece>, Tally),
     /// Two halves, and whether they may be stored already.
     Split(Vec<Piece>, Vec<Piece>, bool),
-    Reencode(Vec<Piece>, bool),
+    /// Whether they may be stored already, and how much that counts.
+    Reencode(Vec<Piece>, bool, u32),
     Rewind {
         not_before: Instant,
         holds: bool,
@@ -150,8 +153,8 @@ impl Crew {
                     parts.push_front(self.encode(second, behind, now_ns));
                     parts.push_front(self.encode(first, before, now_ns));
                 }
-                End::Reencode(pieces, may_be_stored) => {
-                    let n_reencoded = past.n_reencoded + 1;
+                End::Reencode(pieces, may_be_stored, more) => {
+                    let n_reencoded = past.n_reencoded + more;
                     let past = Past { n_reencoded, may_be_stored, ..past };
                     parts.push_front(self.encode(pieces, past, now_ns));
                 }
@@ -210,6 +213,13 @@ impl Crew {
                     ticket.succeed();
                     let verdict = Verdict::Refused { reason };
                     return self.settle(verdict, &pieces, (n_events, &[]), may_be_stored).await;
+                }
+                Verdict::Reencode { .. } if !pieces.is_empty() => {
+                    ticket.succeed();
+                    self.status.answered(&self.name, false);
+                    let is_unsent = answer.is_ok_and(|answer| answer.is_unsent);
+                    let more = if is_unsent { 1 } else { REENCODED_MAX };
+                    return End::Reencode(pieces, may_be_stored, more);
                 }
                 Verdict::RowsRefused { rows } => {
                     ticket.succeed();
@@ -290,9 +300,6 @@ impl Crew {
                 End::Split(first, second, may_be_stored)
             }
             Verdict::Split => self.give_up(pieces, "too_large").await,
-            Verdict::Reencode { .. } if !pieces.is_empty() => {
-                End::Reencode(pieces.to_vec(), may_be_stored)
-            }
             Verdict::Refused { reason }
             | Verdict::Isolate { reason }
             | Verdict::Reencode { reason } => self.give_up(pieces, &reason).await,

@@ -92,6 +92,8 @@ pub struct Answer {
     pub grpc: Option<(u32, String)>,
     /// Those headers that the sink asked for and the answer has.
     pub headers: Vec<(&'static str, String)>,
+    /// The transport's own: the body was not sent.
+    pub is_unsent: bool,
 }
 
 impl Answer {

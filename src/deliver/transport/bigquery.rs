@@ -118,7 +118,8 @@ impl BigQueryClient {
             || outgoing.attempt > 0 && exact.as_ref().is_some_and(|exact| exact.is_uncertain);
         if !is_uncertain && !self.destination.fits(outgoing.contents) {
             let body = b"the table has other columns than the body".to_vec();
-            return Ok(Answer { status: STALE_LAYOUT, body, ..Answer::default() });
+            let status = STALE_LAYOUT;
+            return Ok(Answer { status, body, is_unsent: true, ..Answer::default() });
         }
         let answer = match &mut exact {
             Some(exact) => self.append_exactly(exact, outgoing).await?,

@@ -80,7 +80,7 @@ pub(super) async fn read(response: Response) -> Result<Answer, SendError> {
         body: frame.get(GRPC_HEAD_LEN..).unwrap_or_default().to_vec(),
         retry_after: retry_delay(of_grpc),
         grpc: Some((code, message)),
-        headers: Vec::new(),
+        ..Answer::default()
     })
 }
 

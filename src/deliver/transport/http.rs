@@ -123,7 +123,7 @@ impl HttpClient {
                 break;
             }
         }
-        Ok(Answer { status, body, retry_after, grpc: None, headers })
+        Ok(Answer { status, body, retry_after, headers, ..Answer::default() })
     }
 }
 
