@@ -198,14 +198,14 @@ fn resources_become_target_info() {
     served.end();
 }
 
-/// What series cannot say is a dead letter, and holds up nothing.
+/// What series cannot say is a dead letter, and holds up nothing: a sum of no temporality.
 #[test]
-fn deltas_are_dead_letters() {
+fn what_is_no_series_is_a_dead_letter() {
     let served = Served::start(Speaks::Both, "");
     let data_points = vec![point(&[], 1, 1.0)];
     let sum = super::otlp_proto::metrics::Sum {
         data_points,
-        aggregation_temporality: 1,
+        aggregation_temporality: 0,
         is_monotonic: true,
     };
     served.send(FRAUD, vec![metric("d", Data::Sum(sum)), gauge("up", vec![point(&[], 1, 1.0)])]);
@@ -213,6 +213,6 @@ fn deltas_are_dead_letters() {
     assert_eq!(served.times(UP), [1]);
     let (code, letters, _) = served.place.output(&["spool", "dead-letters", "spool"]);
     assert_eq!(code, 0);
-    assert!(letters.contains("delta_temporality"), "{letters}");
+    assert!(letters.contains("unknown_temporality"), "{letters}");
     served.end();
 }
