@@ -4,6 +4,7 @@ mod support {
     pub(crate) mod batches;
     #[allow(dead_code, reason = "shared with the tests of the daemon, which use more of it")]
     pub(crate) mod fake_loki;
+    #[allow(dead_code, reason = "other tests use the rest")]
     pub(crate) mod log;
     pub(crate) mod logproto;
     #[allow(dead_code, reason = "shared with the tests of the daemon, which use more of it")]

@@ -4,6 +4,7 @@
 
 mod support {
     pub(crate) mod batches;
+    #[allow(dead_code, reason = "other tests use the rest")]
     pub(crate) mod log;
 }
 

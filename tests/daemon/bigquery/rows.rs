@@ -133,7 +133,8 @@ fn bad_rows_are_dead_letters_and_their_neighbours_land() {
 #[test]
 fn bad_rows_of_batches_take_their_event_along() {
     let bigquery = BigQuery::start();
-    let mut place = Place::with(&bigquery.config(""));
+    // A prediction alone would wait for its request, and come behind the others.
+    let mut place = Place::with(&bigquery.config(", join_window: 0s"));
     let line = |n: usize| {
         format!(
             r#"{{"event":"prediction","request_id":"b-{n}","model":"fraud","predictions":[0.1,0.2,0.3]}}"#
