@@ -44,15 +44,34 @@ pub fn is_object(text: &str) -> bool {
     text.trim_ascii_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// Number of members of an object or elements of an array; `None` for everything else.
+/// Number of members of an object or elements of an array; `None` for everything else. `text` is
+/// JSON: it is not validated again.
 #[must_use]
 pub fn count(text: &str) -> Option<usize> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    match text.as_bytes().first()? {
-        b'{' => reader.deserialize_map(Count).ok(),
-        b'[' => reader.deserialize_seq(Count).ok(),
-        _ => None,
+    let bytes = text.as_bytes();
+    if !matches!(bytes.first()?, b'{' | b'[') {
+        return None;
     }
+    let (mut n_commas, mut depth, mut is_filled, mut at) = (0, 0_usize, false, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => {
+                is_filled = true;
+                at += string_end(&bytes[at..]);
+                continue;
+            }
+            b'{' | b'[' => {
+                is_filled |= depth > 0;
+                depth += 1;
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b',' if depth == 1 => n_commas += 1,
+            b' ' | b'\t' | b'\r' | b'\n' => {}
+            _ => is_filled = true,
+        }
+        at += 1;
+    }
+    Some(n_commas + usize::from(is_filled))
 }
 
 /// The decoded text of a string; a number as it stands; `None` for everything else.
@@ -188,32 +207,6 @@ impl<'de> Visitor<'de> for Elements {
     }
 }
 
-struct Count;
-
-impl<'de> Visitor<'de> for Count {
-    type Value = usize;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object or an array")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<usize, A::Error> {
-        let mut n = 0;
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
-            n += 1;
-        }
-        Ok(n)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<usize, A::Error> {
-        let mut n = 0;
-        while seq.next_element::<IgnoredAny>()?.is_some() {
-            n += 1;
-        }
-        Ok(n)
-    }
-}
-
 /// A key, borrowed where it holds no escape (serde's own `Cow` always owns).
 struct Key;
 
@@ -274,6 +267,21 @@ mod tests {
         assert_eq!(integer("23.5"), None);
         assert_eq!(text("6413930528999883196").as_deref(), Some("6413930528999883196"));
         assert_eq!(string(r#""\ud800""#).as_deref(), Some(r"\ud800"));
+    }
+
+    #[test]
+    fn members_are_counted() {
+        for (text, n) in [
+            ("{}", 0),
+            ("[ \n]", 0),
+            ("[[]]", 1),
+            ("[{\"a\":1,\"b\":[2,3]},\"x,y\",null]", 3),
+            (r#"{"a\",":1, "b":{"c":[],"d":{}}}"#, 2),
+            ("[-1.5e3]", 1),
+        ] {
+            assert_eq!(count(text), Some(n), "{text}");
+        }
+        assert_eq!((count("1"), count("")), (None, None));
     }
 
     #[test]

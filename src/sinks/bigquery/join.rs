@@ -113,40 +113,67 @@ const OF_REQUEST: [&str; 5] =
 /// The row of both halves.
 fn join(request: &[u8], prediction: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(request.len() + prediction.len());
-    let (mut requests, mut predictions) =
-        (Reader::new(request, 0, request.len()), Reader::new(prediction, 0, prediction.len()));
-    let next = |reader: &mut Reader<'_>| reader.read().ok().flatten();
-    let (mut left, mut right) = (next(&mut requests), next(&mut predictions));
+    let (mut requests, mut predictions) = (Runs::of(request), Runs::of(prediction));
     loop {
-        let (of_left, of_right) = (left.map(|one| one.number()), right.map(|one| one.number()));
+        let (of_left, of_right) = (requests.number(), predictions.number());
         let number = match (of_left, of_right) {
             (Some(left), Some(right)) => left.min(right),
             (Some(one), None) | (None, Some(one)) => one,
             (None, None) => return out,
         };
-        let (mut theirs, mut ours) = (Vec::new(), Vec::new());
-        while let Some(field) = left.filter(|field| field.number() == number) {
-            theirs.push(field);
-            left = next(&mut requests);
+        push_both(number, requests.take(number), predictions.take(number), &mut out);
+    }
+}
+
+/// A row, read field by field.
+struct Runs<'a> {
+    row: &'a [u8],
+    reader: Reader<'a>,
+    next: Option<Field>,
+}
+
+/// All fields of one number: they stand together.
+#[derive(Clone, Copy)]
+struct Run<'a> {
+    bytes: &'a [u8],
+    /// The value of the last one.
+    value: &'a [u8],
+}
+
+impl<'a> Runs<'a> {
+    fn of(row: &'a [u8]) -> Self {
+        let mut runs = Self { row, reader: Reader::new(row, 0, row.len()), next: None };
+        runs.advance();
+        runs
+    }
+
+    fn advance(&mut self) {
+        self.next = self.reader.read().ok().flatten();
+    }
+
+    fn number(&self) -> Option<u32> {
+        self.next.map(|field| field.number())
+    }
+
+    /// Those of `number`, if they are next.
+    fn take(&mut self, number: u32) -> Option<Run<'a>> {
+        let first = self.next.filter(|field| field.number() == number)?;
+        let mut last = first;
+        self.advance();
+        while let Some(field) = self.next.filter(|field| field.number() == number) {
+            last = field;
+            self.advance();
         }
-        while let Some(field) = right.filter(|field| field.number() == number) {
-            ours.push(field);
-            right = next(&mut predictions);
-        }
-        push_both(number, (request, &theirs), (prediction, &ours), &mut out);
+        let bytes = self.row.get(first.at..last.end).unwrap_or_default();
+        Some(Run { bytes, value: last.of(self.row) })
     }
 }
 
 /// What the whole says in one field.
-fn push_both(
-    number: u32,
-    (request, theirs): (&[u8], &[Field]),
-    (prediction, ours): (&[u8], &[Field]),
-    out: &mut Vec<u8>,
-) {
-    let mut push = |bytes: &[u8], fields: &[Field]| {
-        for field in fields {
-            out.extend_from_slice(bytes.get(field.at..field.end).unwrap_or_default());
+fn push_both(number: u32, theirs: Option<Run<'_>>, ours: Option<Run<'_>>, out: &mut Vec<u8>) {
+    let mut push = |run: Option<Run<'_>>| {
+        if let Some(run) = run {
+            out.extend_from_slice(run.bytes);
         }
     };
     let column = Row::SHAPES.get(number as usize - 1);
@@ -155,18 +182,16 @@ fn push_both(
     });
     match (name, theirs, ours) {
         ("record_kind", ..) => push_bytes(out, number, b"prediction"),
-        ("attributes", [.., left], [.., right]) => {
-            let whole = both(left.of(request), right.of(prediction));
-            push_bytes(out, number, whole.as_bytes());
+        ("attributes", Some(left), Some(right)) => {
+            push_bytes(out, number, both(left.value, right.value).as_bytes());
         }
         _ if is_list => {
-            push(request, theirs);
-            push(prediction, ours);
+            push(theirs);
+            push(ours);
         }
-        _ if ours.is_empty() || (OF_REQUEST.contains(&name) && !theirs.is_empty()) => {
-            push(request, theirs);
-        }
-        _ => push(prediction, ours),
+        (_, Some(_), None) => push(theirs),
+        (_, Some(_), Some(_)) if OF_REQUEST.contains(&name) => push(theirs),
+        _ => push(ours),
     }
 }
 

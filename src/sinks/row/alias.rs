@@ -11,7 +11,7 @@ mod unit;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use names::{BATCHES, TABLE};
 pub use unit::Unit;
@@ -121,7 +121,7 @@ pub struct Slot {
     /// Its meaning, if the table has its name.
     pub alias: Option<Alias>,
     /// Its folded path, if members below it may have a meaning.
-    pub prefix: Option<String>,
+    pub prefix: Option<Arc<str>>,
 }
 
 /// Looks the members of an object up, remembering the last few shapes: the lines of one logging
@@ -174,7 +174,7 @@ fn slot(prefix: &str, key: &str) -> Slot {
         None => alias,
     });
     let alias = alias.or_else(|| duration(prefix, key));
-    let prefix = INDEX.prefixes.contains(&path).then_some(path);
+    let prefix = INDEX.prefixes.contains(&path).then(|| path.into());
     Slot { alias, prefix }
 }
 

@@ -179,7 +179,7 @@ impl<'r, 'a> Mapping<'r, 'a> {
     fn conclude_identity(&mut self) {
         let row = &mut *self.row;
         let chosen = self.chosen[Role::RequestId as usize];
-        row.request_id_source = chosen.map(|(_, index)| self.members.path(index).into());
+        row.request_id_source = chosen.map(|(_, index)| self.members.path(index));
         if let Some(id) = self.request_id.take() {
             row.request_id = id;
             row.request_id_source.get_or_insert("line".into());

@@ -3,6 +3,7 @@
 //! did not goes to the attributes whole.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::alias::{Alias, Lookup};
 use crate::sinks::json;
@@ -46,7 +47,7 @@ impl<'a> Members<'a> {
         depth: usize,
         lookup: &mut Lookup,
     ) {
-        let mut below: Vec<(usize, String)> = Vec::new();
+        let mut below: Vec<(usize, Arc<str>)> = Vec::new();
         let slots = lookup.slots(prefix, &object);
         self.0.reserve(object.len());
         for ((key, value), slot) in object.into_iter().zip(slots.iter()) {
@@ -54,9 +55,9 @@ impl<'a> Members<'a> {
                 && value.starts_with('{')
                 && depth < DEPTH_MAX
             {
-                below.push((self.0.len(), prefix.clone()));
+                below.push((self.0.len(), Arc::clone(prefix)));
             } else if depth == 0 && OTEL_WRAPPERS.contains(&&*key) && value.starts_with('{') {
-                below.push((self.0.len(), String::new()));
+                below.push((self.0.len(), "".into()));
             }
             let alias = slot.alias;
             self.0.push(Member { key, value, alias, parent, n_children: 0, taken: false });
@@ -69,11 +70,11 @@ impl<'a> Members<'a> {
     }
 
     /// The member's path as it stood in the line.
-    pub(super) fn path(&self, index: usize) -> String {
+    pub(super) fn path(&self, index: usize) -> Cow<'a, str> {
         let member = &self.0[index];
         match member.parent {
-            Some(parent) => self.path(parent as usize) + "." + &member.key,
-            None => member.key.clone().into_owned(),
+            Some(parent) => format!("{}.{}", self.path(parent as usize), member.key).into(),
+            None => member.key.clone(),
         }
     }
 

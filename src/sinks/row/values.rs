@@ -23,11 +23,13 @@ pub(super) fn duration_ms(value: &str, unit: Option<Unit>) -> Option<f64> {
 
 /// `ok` and `error` for the words that mean them, every other word as it stands.
 pub(super) fn status(word: Cow<'_, str>) -> Cow<'_, str> {
-    let lower = word.to_ascii_lowercase();
-    match lower.as_str() {
-        "ok" | "success" | "succeeded" | "successful" | "completed" | "complete" => "ok".into(),
-        "error" | "failed" | "failure" | "fail" | "exception" => "error".into(),
-        _ => word,
+    let is_one = |of: &[&str]| of.iter().any(|one| word.eq_ignore_ascii_case(one));
+    match () {
+        () if is_one(&["ok", "success", "succeeded", "successful", "completed", "complete"]) => {
+            "ok".into()
+        }
+        () if is_one(&["error", "failed", "failure", "fail", "exception"]) => "error".into(),
+        () => word,
     }
 }
 
@@ -147,6 +149,7 @@ pub(super) fn count(features: &str) -> Option<i64> {
 
 /// Splits `name:version` and `name/versions/3`.
 pub(super) fn split_model(name: &str) -> Option<(&str, &str)> {
+    memchr::memchr2(b':', b'/', name.as_bytes())?;
     if name.contains("://") || name.matches(':').count() > 1 {
         return None;
     }
