@@ -64,13 +64,14 @@
 //! 3  sources, sinks                               the edges; neither knows the other
 //! 2  pipeline, spool                              the middle and the log; nor do these
 //! 1  protect                                      the only way to what may leave
-//! 0  event, diagnostic, units, secret, telemetry, trust  the ground
+//! 0  event, diagnostic, durable, units, secret, telemetry, trust  the ground
 //! ```
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`event`] | what flows: slab, chunk, batch, record, frame; the JSON scan; edits of a line |
 //! | [`diagnostic`] | one problem of a config: where, what, why, how to mend it |
+//! | [`durable`] | a file that is replaced as a whole |
 //! | [`units`] | sizes, durations and rates as people write them |
 //! | [`secret`] | a value that is never printed |
 //! | [`telemetry`] | our own counters |
@@ -114,6 +115,7 @@ pub mod config;
 pub mod daemon;
 pub mod deliver;
 pub mod diagnostic;
+pub mod durable;
 pub mod event;
 pub mod pipeline;
 pub mod protect;

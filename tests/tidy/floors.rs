@@ -9,7 +9,7 @@ use super::lexer::{Source, is_word};
 
 /// The floors, from the ground. A module is one of `src/*.rs`, with what lies under it.
 pub(crate) const FLOORS: &[&[&str]] = &[
-    &["event", "diagnostic", "units", "secret", "telemetry", "trust"],
+    &["event", "diagnostic", "durable", "units", "secret", "telemetry", "trust"],
     &["protect"],
     &["pipeline", "spool"],
     &["sources", "sinks"],

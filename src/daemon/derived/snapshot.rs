@@ -3,12 +3,13 @@
 //! Holds labels as they were told, and nothing of any single event: exemplars are left out.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::durable;
 use crate::pipeline::observe::GroupPlan;
 use crate::pipeline::observe::histogram::{Buckets, Histogram};
 use crate::pipeline::observe::registry::{Labels, Series, State, Value};
@@ -127,13 +128,8 @@ impl Snapshot {
 
     /// Writes it to `path`, durably, in the place of the one before.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
-        let beside = path.with_extension("tmp");
-        let mut file = File::create(&beside)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        let folder = path.parent().unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()
+        let text = serde_json::to_vec(self)?;
+        durable::replace(path, |file| file.write_all(&text)).map(drop)
     }
 }
 

@@ -4,11 +4,12 @@
 //! knows it, in the same write as the data. The file is replaced as a whole, synced, before the
 //! first chunk of a new stream is handed on; so a stream that the spool knows is always known here.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::durable;
 
 use super::identity::{FileId, Head, Mark, hex};
 
@@ -73,16 +74,8 @@ impl Registry {
 
     /// Replaces what is stored; durable when it returns.
     pub(super) fn save(&self, files: Vec<Entry>) -> io::Result<()> {
-        let new = self.path.with_extension("json.new");
-        let mut file = File::create(&new)?;
         let text = serde_json::to_vec(&Document { version: 1, files })?;
-        file.write_all(&text)?;
-        file.sync_all()?;
-        std::fs::rename(&new, &self.path)?;
-        match self.path.parent() {
-            Some(dir) => File::open(dir)?.sync_all(),
-            None => Ok(()),
-        }
+        durable::replace(&self.path, |file| file.write_all(&text)).map(drop)
     }
 }
 

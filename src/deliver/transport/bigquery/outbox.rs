@@ -9,9 +9,9 @@
 //! ```
 //!
 //! # Why
-//! Written beside and renamed into place after a sync: a crash leaves the body before or the new
-//! one, never a mixture. That it was stored is then noted in the head, in place and without a
-//! sync: where that is lost, the body is sent once more and BigQuery says that it is there.
+//! The file is replaced as a whole ([`crate::durable`]): a crash leaves the body before or the new
+//! one. That it was stored is then noted in the head, in place and without a sync: where that is
+//! lost, the body is sent once more and BigQuery says that it is there.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -23,6 +23,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::super::super::span::{At, Run, Span};
+use crate::durable;
 
 const HEAD_BYTES: usize = 4096;
 const RUN_BYTES: usize = 16;
@@ -137,17 +138,12 @@ impl Outbox {
         hasher.update(&lists);
         body.clone().for_each(|part| hasher.update(part));
         let crc = hasher.finalize();
-        let beside = self.path.with_extension("outbox.new");
-        let mut file =
-            File::options().read(true).write(true).create(true).truncate(true).open(&beside)?;
-        file.write_all(&head(record, crc)?)?;
-        file.write_all(&lists)?;
-        for part in body {
-            file.write_all(part)?;
-        }
-        file.sync_data()?;
-        fs::rename(&beside, &self.path)?;
-        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+        let head = head(record, crc)?;
+        let file = durable::replace(&self.path, |file| {
+            file.write_all(&head)?;
+            file.write_all(&lists)?;
+            body.into_iter().try_for_each(|part| file.write_all(part))
+        })?;
         (self.file, self.crc) = (Some(file), crc);
         Ok(())
     }
