@@ -93,8 +93,8 @@ impl<F: Frames> Loop<F> {
         let Route { tier, sink_name, sink, client, mut options, dead_letters, counters, status } =
             route;
         let is_file = matches!(sink.transport(), Transport::File { .. });
-        // One file at a time: what is not held can only be encoded again in order.
-        // And what lands exactly once lands in the order of the log.
+        // One file at a time: what is not held can only be encoded again in order. And what lands
+        // exactly once lands in the order of the log.
         let is_single = is_file || client.is_exact();
         options.concurrency = if is_single { 1 } else { options.concurrency.max(1) };
         // Files hold nothing: they take no part of it.
@@ -287,10 +287,7 @@ impl<F: Frames> Loop<F> {
             self.cut(vec![piece], range);
             return;
         }
-        let mut open = match self.open.take() {
-            Some(open) => open,
-            None => self.begin(range, &piece),
-        };
+        let mut open = self.take_open(range, &piece);
         open.push(piece, true, &self.crew.sender);
         open.end(range.to);
         self.open = Some(open);
@@ -349,10 +346,7 @@ impl<F: Frames> Loop<F> {
 
     /// As [`Self::fill`], off the runtime's threads: a columnar encoder takes its time.
     async fn fill_file(&mut self, piece: Piece, range: LogRange) {
-        let open = match self.open.take() {
-            Some(open) => open,
-            None => self.begin(range, &piece),
-        };
+        let open = self.take_open(range, &piece);
         let holds = self.replay.is_some_and(|replay| replay.holds);
         let sender = self.crew.sender.clone();
         let push = move || {
@@ -369,9 +363,16 @@ impl<F: Frames> Loop<F> {
         }
     }
 
+    /// The open body, or one that `piece` begins.
+    fn take_open(&mut self, range: LogRange, piece: &Piece) -> Load {
+        match self.open.take() {
+            Some(open) => open,
+            None => self.begin(range, piece),
+        }
+    }
+
     fn begin(&mut self, range: LogRange, piece: &Piece) -> Load {
-        let observed_ns = piece.batch.observed_ns;
-        self.begin_at(range.from, observed_ns)
+        self.begin_at(range.from, piece.batch.observed_ns)
     }
 
     /// A body from `position` on, with what waited for it.

@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use super::held::{Held, Share};
 use super::load::Piece;
-use super::span::Run;
-use super::span::runs;
+use super::span::{Run, runs};
 
 /// See the module.
 pub(super) struct Waiting {

@@ -155,21 +155,13 @@ impl BigQueryClient {
         outgoing: &Outgoing,
         mark: &[u8],
     ) -> Result<Answer, SendError> {
-        let connection = {
-            let mut kept = self.default.lock().await;
-            match kept.as_ref().filter(|connection| connection.is_open()) {
-                Some(connection) => Arc::clone(connection),
-                None => {
-                    let stream = self.destination.options.table.default_stream();
-                    let opened = self.calls.open(&stream).await;
-                    let opened = match opened {
-                        Ok(opened) => Arc::new(opened),
-                        Err(problem) => return problem,
-                    };
-                    Arc::clone(kept.insert(opened))
-                }
-            }
+        let stream = self.destination.options.table.default_stream();
+        let mut kept = self.default.lock().await;
+        let connection = match self.calls.connection(&mut kept, &stream).await {
+            Ok(connection) => connection,
+            Err(problem) => return problem,
         };
+        drop(kept);
         let is_marked = !mark.is_empty() && mark::is_known(&outgoing.bytes, mark);
         let rows = match is_marked {
             false => vec![outgoing.bytes.clone()],
@@ -209,11 +201,7 @@ impl BigQueryClient {
             let answer = self.append_by_default(outgoing, &mark::at_least_once()).await?;
             let said = told(&answer);
             if answer.grpc.is_some() && said.code == 0 && said.row_errors.is_empty() {
-                let n_rows = match outgoing.is_resumed {
-                    true => exact.n_resumed_rows,
-                    false => outgoing.contents.n_items,
-                };
-                self.counters.at_least_once_rows.add(n_rows);
+                self.counters.at_least_once_rows.add(exact.n_rows(outgoing));
             }
             return Ok(answer);
         }
@@ -222,12 +210,10 @@ impl BigQueryClient {
                 SendError(format!("cannot write down what is to be sent: {error}"))
             })?;
         }
-        let connection = match exact.connection.as_ref().filter(|one| one.is_open()) {
-            Some(connection) => Arc::clone(connection),
-            None => match self.calls.open(&exact.record.stream).await {
-                Ok(opened) => Arc::clone(exact.connection.insert(Arc::new(opened))),
-                Err(problem) => return problem,
-            },
+        let Exact { connection, record, .. } = exact;
+        let connection = match self.calls.connection(connection, &record.stream).await {
+            Ok(connection) => connection,
+            Err(problem) => return problem,
         };
         let was_uncertain = exact.is_uncertain || outgoing.is_resumed;
         (exact.is_uncertain, exact.is_void) = (true, false);
@@ -293,17 +279,18 @@ impl Exact {
         self.n_resumed_rows = self.record.n_rows;
     }
 
+    /// How many rows a body has.
+    fn n_rows(&self, outgoing: &Outgoing) -> u64 {
+        if outgoing.is_resumed { self.n_resumed_rows } else { outgoing.contents.n_items }
+    }
+
     /// Writes down what is to be sent at the offset that is next.
     fn begin(&mut self, outgoing: &Outgoing) -> std::io::Result<()> {
         let n_rows_before = if self.is_void { 0 } else { self.record.n_rows };
         let record = Record {
             stream: self.record.stream.clone(),
             offset: self.record.offset + n_rows_before,
-            n_rows: if outgoing.is_resumed {
-                self.n_resumed_rows
-            } else {
-                outgoing.contents.n_items
-            },
+            n_rows: self.n_rows(outgoing),
             span: Arc::clone(&outgoing.span),
             n_events: outgoing.n_events,
             n_refused: outgoing.n_refused,

@@ -19,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::super::grpc;
 use super::super::{Answer, SendError};
 use crate::diagnostic::chain;
-use crate::event::otlp::transport::GRPC_HEAD_LEN;
+use crate::event::otlp::transport::{GRPC_HEAD_LEN, grpc_head};
 use crate::event::otlp::wire::{push_bytes, push_head, push_message, push_number};
 
 /// A connection without requests is closed before the server does it (documented: some minutes).
@@ -152,9 +152,8 @@ fn head(stream: &str, offset: Option<u64>, n_bytes: usize) -> Bytes {
     }
     push_bytes(&mut message, 6, TRACE_ID.as_bytes());
     push_head(&mut message, 4, n_bytes);
-    let len = u32::try_from(message.len() + n_bytes).unwrap_or(u32::MAX);
-    let mut framed = vec![0];
-    framed.extend_from_slice(&len.to_be_bytes());
+    // A body is a small part of the memory's budget: none is too long for a head.
+    let mut framed = grpc_head(false, message.len() + n_bytes).unwrap_or_default().to_vec();
     framed.extend_from_slice(&message);
     framed.into()
 }

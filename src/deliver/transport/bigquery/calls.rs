@@ -13,6 +13,7 @@ use super::super::{Answer, SendError};
 use super::append::Connection;
 use super::token::Token;
 use crate::diagnostic::chain;
+use crate::event::otlp::transport::grpc_head;
 use crate::event::otlp::wire::{Reader, kind, push_bytes, push_message, push_number, tag};
 use crate::sinks::bigquery::Options;
 use crate::sinks::bigquery::table::TableId;
@@ -38,10 +39,17 @@ impl Calls {
         Self { http, url, timeout: options.timeout, token }
     }
 
-    /// A connection for appends to `stream`.
-    pub(super) async fn open(&self, stream: &str) -> Result<Connection, Instead> {
+    /// The connection for appends to `stream`: the one that is `kept`, while it is open.
+    pub(super) async fn connection(
+        &self,
+        kept: &mut Option<Arc<Connection>>,
+        stream: &str,
+    ) -> Result<Arc<Connection>, Instead> {
+        if let Some(open) = kept.as_ref().filter(|connection| connection.is_open()) {
+            return Ok(Arc::clone(open));
+        }
         let request = self.request("AppendRows", "write_stream", stream).await?;
-        Ok(Connection::open(request, stream))
+        Ok(Arc::clone(kept.insert(Arc::new(Connection::open(request, stream)))))
     }
 
     /// Creates a stream of `table`: its name, or what BigQuery said instead.
@@ -57,8 +65,7 @@ impl Calls {
         let mut message = Vec::new();
         push_bytes(&mut message, 1, parent.as_bytes());
         push_message(&mut message, 2, |out| push_number(out, 2, COMMITTED));
-        let mut framed = vec![0];
-        framed.extend_from_slice(&(message.len() as u32).to_be_bytes());
+        let mut framed = grpc_head(false, message.len()).unwrap_or_default().to_vec();
         framed.extend_from_slice(&message);
         let sent = request.body(framed).timeout(self.timeout).send().await;
         let response = sent.map_err(|error| SendError(chain(&error.without_url())))?;
