@@ -19,6 +19,7 @@
 pub mod edit;
 pub mod json;
 pub mod prometheus;
+pub mod read;
 pub mod schema;
 pub mod subset;
 pub mod transport;

@@ -24,6 +24,7 @@ use std::collections::HashMap;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::event::otlp::edit::Edits;
+use crate::event::otlp::read::{CUMULATIVE, DELTA};
 use crate::event::otlp::wire::{Field, Malformed, Reader, kind, push_message, push_number, tag};
 use crate::telemetry::{DeltaOutcome, Deltas};
 
@@ -48,8 +49,6 @@ const METRICS: u32 = tag(2, kind::BYTES);
 const POINTS: u32 = tag(1, kind::BYTES);
 const TEMPORALITY: u32 = tag(2, kind::VARINT);
 const MONOTONIC: u32 = tag(3, kind::VARINT);
-const DELTA: u64 = 1;
-const CUMULATIVE: u64 = 2;
 
 /// See the module.
 #[derive(Debug, Default)]

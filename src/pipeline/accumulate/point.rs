@@ -9,9 +9,9 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::event::otlp::prometheus::NO_RECORDED_VALUE;
+use crate::event::otlp::read::{bucket_offset, each_bucket, push_words};
 use crate::event::otlp::wire::{
-    Field, Malformed, Reader, kind, push_fixed64, push_head, push_number, tag, unzigzag, varint,
-    zigzag,
+    Field, Malformed, Reader, kind, push_fixed64, push_head, push_number, tag, unzigzag, zigzag,
 };
 use crate::event::otlp::write::push_buckets;
 use crate::pipeline::observe::histogram::{Buckets, Histogram};
@@ -37,8 +37,8 @@ pub(super) enum Total {
     Double(f64),
     Buckets {
         /// Bits of the upper bounds.
-        bounds: Box<[u64]>,
-        counts: Box<[u64]>,
+        bounds: Vec<u64>,
+        counts: Vec<u64>,
         count: u64,
         sum: Option<f64>,
     },
@@ -64,16 +64,12 @@ pub(super) struct Point {
     pub(super) total: Total,
 }
 
-const COUNT: u32 = tag(2, kind::VARINT);
-const COUNTS: u32 = tag(2, kind::BYTES);
-const OFFSET: u32 = tag(1, kind::VARINT);
-
 impl Point {
     pub(super) fn read(bytes: &[u8], field: Field, kind: Kind) -> Result<Self, Malformed> {
         let total = match kind {
             Kind::Sum => Total::Int(0),
             Kind::Histogram => {
-                Total::Buckets { bounds: [].into(), counts: [].into(), count: 0, sum: None }
+                Total::Buckets { bounds: Vec::new(), counts: Vec::new(), count: 0, sum: None }
             }
             Kind::Exponential => Total::Exponential {
                 histogram: Box::new(Histogram { scale: 0, ..Histogram::default() }),
@@ -196,14 +192,11 @@ impl Point {
 impl Total {
     fn note_bucket(&mut self, bytes: &[u8], part: Field) {
         let Self::Buckets { bounds, counts, count, sum } = self else { return };
-        let number = part.number_in(bytes);
-        match (part.number(), part.kind()) {
-            (4, _) => *count = number,
-            (5, _) => *sum = Some(f64::from_bits(number)),
-            (6, kind::FIXED64) => *counts = [counts, &[number][..]].concat().into(),
-            (7, kind::FIXED64) => *bounds = [bounds, &[number][..]].concat().into(),
-            (6, kind::BYTES) => *counts = [counts, &words(part.of(bytes))[..]].concat().into(),
-            (7, kind::BYTES) => *bounds = [bounds, &words(part.of(bytes))[..]].concat().into(),
+        match part.number() {
+            4 => *count = part.number_in(bytes),
+            5 => *sum = Some(f64::from_bits(part.number_in(bytes))),
+            6 => push_words(bytes, part, counts),
+            7 => push_words(bytes, part, bounds),
             _ => {}
         }
     }
@@ -287,27 +280,10 @@ impl Total {
     }
 }
 
-fn words(bytes: &[u8]) -> Vec<u64> {
-    bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word)).collect()
-}
-
 /// One side of an exponential histogram, without the empty buckets at its ends.
 fn buckets(bytes: &[u8], side: Field) -> Result<Buckets, Malformed> {
-    let (mut offset, mut counts) = (0i32, Vec::new());
-    let mut fields = Reader::of(bytes, side);
-    while let Some(part) = fields.read()? {
-        match part.tag {
-            OFFSET => offset = unzigzag(part.number_in(bytes)) as i32,
-            COUNT => counts.push(part.number_in(bytes)),
-            COUNTS => {
-                let mut at = part.start;
-                while at < part.end {
-                    counts.push(varint(bytes, &mut at, part.end)?);
-                }
-            }
-            _ => {}
-        }
-    }
+    let (offset, mut counts) = (bucket_offset(bytes, side), Vec::new());
+    each_bucket(bytes, side, |count| counts.push(count))?;
     let used = |count: &u64| *count > 0;
     counts.truncate(counts.iter().rposition(used).map_or(0, |last| last + 1));
     let n_empty = counts.iter().position(used).unwrap_or(0);

@@ -12,7 +12,7 @@ use self::otlp_proto::metrics::{
     Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
 };
 use self::otlp_proto::metrics_service::ExportMetricsServiceRequest;
-use super::*;
+use super::{Accumulator, BYTES_MAX, DeltaOutcome, Deltas, IDLE_NS};
 
 #[path = "../../../tests/otlp_proto/messages.rs"]
 mod otlp_proto;

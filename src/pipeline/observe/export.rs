@@ -3,6 +3,7 @@
 //! Source: opentelemetry-proto 1.9, `metrics.proto` and `metrics_service.proto` (field numbers).
 
 use crate::event::otlp::prometheus::{FamilyType, NO_RECORDED_VALUE, TYPE_KEY};
+use crate::event::otlp::read::CUMULATIVE;
 use crate::event::otlp::wire::{push_bytes, push_fixed64, push_message, push_number, zigzag};
 use crate::event::otlp::write::{push_attribute, push_buckets};
 
@@ -13,8 +14,6 @@ use super::rule::{Label, Rule, Shape};
 
 /// The label of what came when there were too many series (OpenTelemetry, "cardinality limits").
 const OVERFLOW: &str = "otel_metric_overflow";
-/// `AGGREGATION_TEMPORALITY_CUMULATIVE`
-const CUMULATIVE: u64 = 2;
 /// The scope that series are told under.
 const SCOPE: &str = "sidewake";
 

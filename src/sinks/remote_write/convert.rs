@@ -15,12 +15,13 @@
 
 use super::labels::Labels;
 use super::native;
-use super::read::{Common, Kind, Metric, each, point, push_words};
+use super::read::{Common, Kind, Metric, each, point};
 use super::scratch::Scratch;
 use super::store::Family;
 use super::symbols::Symbols;
 use super::{floats, names};
 use crate::event::otlp::prometheus::{FamilyType, NO_RECORDED_VALUE, STALE_BITS};
+use crate::event::otlp::read::push_words;
 use crate::event::otlp::wire::Field;
 
 /// What a metric's points share.

@@ -11,9 +11,9 @@
 //! - A sum that OTLP leaves out is NaN and not 0, which would be a wrong answer to a query.
 
 use crate::event::otlp::prometheus::{NO_RECORDED_VALUE, STALE_BITS};
+use crate::event::otlp::read::{bucket_offset, each_bucket};
 use crate::event::otlp::wire::{
-    Field, Reader, kind, push_bytes, push_fixed64, push_message, push_number, push_varint, tag,
-    unzigzag, varint, zigzag,
+    Field, push_bytes, push_fixed64, push_message, push_number, push_varint, unzigzag, zigzag,
 };
 
 /// Native histograms know no coarser buckets.
@@ -135,9 +135,9 @@ fn push_buckets(
     let mut layout = Layout::default();
     let (mut sum, mut open) = (0u64, None::<(i64, u64)>);
     let mut overflows = false;
-    let offset = offset(bytes, side);
-    let mut index = offset;
-    each_count(bytes, side, |count| {
+    let mut index = i64::from(bucket_offset(bytes, side));
+    // What cannot be read is missing in the sum.
+    let _ = each_bucket(bytes, side, |count| {
         // OTLP counts buckets by their lower bound, Prometheus by their upper one.
         let at = (index >> n_halvings.min(62)) + 1;
         index += 1;
@@ -211,38 +211,6 @@ impl Layout {
         }
         if !self.deltas.is_empty() {
             push_bytes(out, deltas, &self.deltas);
-        }
-    }
-}
-
-fn offset(bytes: &[u8], side: Field) -> i64 {
-    let (mut reader, mut offset) = (Reader::of(bytes, side), 0);
-    while let Ok(Some(field)) = reader.read() {
-        if field.tag == tag(1, kind::VARINT) {
-            offset = i64::from(unzigzag(field.number_in(bytes)) as i32);
-        }
-    }
-    offset
-}
-
-const COUNT: u32 = tag(2, kind::VARINT);
-const COUNTS: u32 = tag(2, kind::BYTES);
-
-/// The counts of buckets, packed or not.
-fn each_count(bytes: &[u8], side: Field, mut each: impl FnMut(u64)) {
-    let mut reader = Reader::of(bytes, side);
-    while let Ok(Some(field)) = reader.read() {
-        match field.tag {
-            COUNT => each(field.number_in(bytes)),
-            COUNTS => {
-                let mut at = field.start;
-                while at < field.end
-                    && let Ok(count) = varint(bytes, &mut at, field.end)
-                {
-                    each(count);
-                }
-            }
-            _ => {}
         }
     }
 }

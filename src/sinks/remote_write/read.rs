@@ -6,6 +6,7 @@
 
 use super::values::key_value;
 use crate::event::otlp::prometheus::{FamilyType, TYPE_KEY};
+use crate::event::otlp::read::{CUMULATIVE, DELTA};
 use crate::event::otlp::wire::{Field, Reader, kind, tag};
 
 /// What a metric's points are.
@@ -30,11 +31,6 @@ pub(super) struct Metric<'a> {
     pub(super) temporality: u64,
     pub(super) is_monotonic: bool,
 }
-
-/// `AGGREGATION_TEMPORALITY_DELTA`.
-pub(super) const DELTA: u64 = 1;
-/// `AGGREGATION_TEMPORALITY_CUMULATIVE`.
-pub(super) const CUMULATIVE: u64 = 2;
 
 const TEMPORALITY: u32 = tag(2, kind::VARINT);
 const IS_MONOTONIC: u32 = tag(3, kind::VARINT);
@@ -175,17 +171,5 @@ pub(super) fn each(bytes: &[u8], message: Field, number: u32, mut each: impl FnM
         if field.tag == tag(number, kind::BYTES) {
             each(field);
         }
-    }
-}
-
-/// The numbers of eight bytes that `field` holds, packed or one alone.
-pub(super) fn push_words(bytes: &[u8], field: Field, out: &mut Vec<u64>) {
-    match field.kind() {
-        kind::FIXED64 => out.push(field.number_in(bytes)),
-        kind::BYTES => {
-            let words = field.of(bytes).as_chunks().0;
-            out.extend(words.iter().map(|word| u64::from_le_bytes(*word)));
-        }
-        _ => {}
     }
 }

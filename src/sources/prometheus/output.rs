@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use crate::event::otlp::prometheus::{FamilyType, NO_RECORDED_VALUE, TYPE_KEY};
+use crate::event::otlp::read::CUMULATIVE;
 use crate::event::otlp::wire::{
     self, kind, push_bytes, push_fixed64, push_message, push_number, push_text, tag, varint_len,
 };
@@ -14,8 +15,6 @@ use crate::event::otlp::write::push_attribute;
 /// A request is cut behind the point that makes it so large: enough to be packed well, little
 /// beside the memory's limit, and far below what a frame of the spool and `ITEMS_MAX` allow.
 const REQUEST_BYTES: usize = 1 << 20;
-/// `AGGREGATION_TEMPORALITY_CUMULATIVE`
-const CUMULATIVE: u64 = 2;
 /// The scope that series are told under.
 const SCOPE: &[u8] = b"sidewake";
 /// The resource's names for `job` and `instance`.
