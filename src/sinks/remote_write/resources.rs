@@ -33,6 +33,8 @@ pub(super) struct Resource {
     pub(super) own: [(u32, u32); 2],
     /// The newest time of its points, and whether all that there is of it are stale markers.
     pub(super) newest: Option<(i64, bool)>,
+    /// When it ended, if it went on in the same body: both are told.
+    pub(super) ended_ms: Option<i64>,
 }
 
 /// All of a body.
@@ -59,7 +61,7 @@ impl Resources {
             return found as usize;
         }
         let (wire, origin, own) = (wire.to_vec(), Arc::clone(origin), own());
-        self.all.push(Resource { wire, origin, own, newest: None });
+        self.all.push(Resource { wire, origin, own, newest: None, ended_ms: None });
         self.index.insert(hash, self.all.len() as u32 - 1);
         self.all.len() - 1
     }
@@ -79,7 +81,12 @@ impl Resource {
             Some((newest_ms, was_stale)) if time_ms == newest_ms => {
                 Some((newest_ms, was_stale && is_stale))
             }
-            _ => Some((time_ms, is_stale)),
+            before => {
+                if let Some((ended_ms, true)) = before.filter(|_| !is_stale) {
+                    self.ended_ms = Some(ended_ms);
+                }
+                Some((time_ms, is_stale))
+            }
         };
     }
 

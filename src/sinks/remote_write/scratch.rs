@@ -289,12 +289,15 @@ impl Scratch {
             };
             let refs = labels.with(symbols, &[(name, family.name)]);
             let key = key_of(refs, symbols);
-            if is_due(key, (newest_ms, is_stale)) {
-                let family = self.store.family(family);
-                let (series, _) = self.store.find(refs, Values::Floats, family);
-                // Another value of this time is a metric of that very name.
-                let bits = if is_stale { STALE_BITS } else { 1f64.to_bits() };
-                self.store.sample(series, newest_ms, 0, bits);
+            let ended = resource.ended_ms.map(|ended_ms| (ended_ms, true));
+            for (time_ms, is_stale) in ended.into_iter().chain([(newest_ms, is_stale)]) {
+                if is_due(key, (time_ms, is_stale)) {
+                    let family = self.store.family(family);
+                    let (series, _) = self.store.find(refs, Values::Floats, family);
+                    // Another value of this time is a metric of that very name.
+                    let bits = if is_stale { STALE_BITS } else { 1f64.to_bits() };
+                    self.store.sample(series, time_ms, 0, bits);
+                }
             }
         }
     }

@@ -534,6 +534,23 @@ proptest::proptest! {
     }
 }
 
+/// What a daemon told at its end may be in one body with what the next one tells.
+#[test]
+fn a_target_that_ends_and_goes_on() {
+    let stale = NumberDataPoint { value: None, flags: NO_RECORDED_VALUE, ..point(&[], 30, 0.0) };
+    assert_lines(
+        &[("service.name", "fraud"), ("team", "risk")],
+        vec![metric("up", "", gauge(vec![point(&[], 20, 1.0), stale, point(&[], 40, 1.0)]))],
+        &[
+            r#"up{job="fraud"} 1 @20"#,
+            r#"up{job="fraud"} stale @30"#,
+            r#"up{job="fraud"} 1 @40"#,
+            r#"target_info{job="fraud",team="risk"} stale @30"#,
+            r#"target_info{job="fraud",team="risk"} 1 @40"#,
+        ],
+    );
+}
+
 /// What bodies weigh, for those who choose their size.
 #[test]
 fn bytes_of_a_sample() {
