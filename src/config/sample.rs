@@ -91,6 +91,8 @@ impl Rates {
             Kind::Prediction => self.prediction,
             Kind::Model => self.model,
             Kind::Data => self.data,
+            // It is about sampling.
+            Kind::Sampling => Ratio::ONE,
         }
     }
 }
@@ -113,24 +115,31 @@ pub struct Rule {
     pub kind: KindWord,
 }
 
-/// An event's kind, by its word.
+/// The kind of a line, by its word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KindWord(pub Kind);
 
-/// [`Kind::ALL`] in words; serde wants them in a `static`.
+/// [`Kind::OF_LINES`] in words; serde wants them in a `static`.
 const WORDS: &[&str] = &["application", "request", "prediction", "model", "data"];
 
 impl<'de> Deserialize<'de> for KindWord {
     fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
-        let word = String::deserialize(de)?;
-        match (Kind::parse(&word), word.as_str()) {
-            (Some(kind), _) => Ok(Self(kind)),
-            (None, "spans" | "traces" | "metrics") => Err(wrong(
-                format_args!("\"{word}\" is a signal and not a kind of log"),
-                "The tiers \"traces\" and \"metrics\" take them by themselves.",
-            )),
-            _ => Err(serde::de::Error::unknown_variant(&word, WORDS)),
-        }
+        kind_of(&String::deserialize(de)?, WORDS).map(Self)
+    }
+}
+
+/// The kind called `word`, which is one of `words`.
+pub(super) fn kind_of<E: serde::de::Error>(
+    word: &str,
+    words: &'static [&'static str],
+) -> Result<Kind, E> {
+    match (Kind::parse(word).filter(|_| words.contains(&word)), word) {
+        (Some(kind), _) => Ok(kind),
+        (None, "spans" | "traces" | "metrics") => Err(wrong(
+            format_args!("\"{word}\" is a signal and not a kind of log"),
+            "The tiers \"traces\" and \"metrics\" take them by themselves.",
+        )),
+        _ => Err(E::unknown_variant(word, words)),
     }
 }
 
@@ -150,6 +159,6 @@ mod tests {
 
     #[test]
     fn every_kind_has_its_word() {
-        assert_eq!(Kind::ALL.map(Kind::as_str), WORDS);
+        assert_eq!(Kind::OF_LINES.map(Kind::as_str), WORDS);
     }
 }

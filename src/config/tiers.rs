@@ -13,7 +13,7 @@ use crate::units::HumanDuration;
 use super::de::wrong;
 use super::named::Named;
 use super::protect::{Action, Detect, OnDetect};
-use super::sample::KindWord;
+use super::sample::kind_of;
 
 /// A tier as it is written. What is left out comes from the table of defaults and from `protect`.
 #[derive(Clone, Debug, Default, serde::Deserialize, JsonSchema, PartialEq)]
@@ -23,8 +23,9 @@ pub struct RawTier {
     pub retention: Option<HumanDuration>,
     /// Where it goes: names of sinks, or { name: loki, when_full: block }.
     pub sinks: Vec<RawRoute>,
-    /// The kinds of logs that belong to the tier. Default: by the tier's name.
-    pub kinds: Option<Vec<KindWord>>,
+    /// The kinds of logs that belong to the tier; sampling is what sampling saw and kept, told once
+    /// a minute. Default: by the tier's name.
+    pub kinds: Option<Vec<TierKind>>,
     /// How sampling decides in this tier.
     pub sample: TierSample,
     /// Which features are kept: all, none, a list of names, or { sample: 5 }. Default: all.
@@ -35,6 +36,29 @@ pub struct RawTier {
     pub detect: Option<Detect>,
     /// What is done to it, instead of what "protect" says.
     pub on_detect: Option<OnDetect>,
+}
+
+/// A kind that a tier may have, by its word: that of lines, or `sampling`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierKind(pub Kind);
+
+/// [`Kind::ALL`] in words; serde wants them in a `static`.
+const KIND_WORDS: &[&str] = &["application", "request", "prediction", "model", "data", "sampling"];
+
+impl<'de> Deserialize<'de> for TierKind {
+    fn deserialize<D: Deserializer<'de>>(de: D) -> Result<Self, D::Error> {
+        kind_of(&String::deserialize(de)?, KIND_WORDS).map(Self)
+    }
+}
+
+impl JsonSchema for TierKind {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "TierKind".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": KIND_WORDS })
+    }
 }
 
 /// How sampling decides in one tier.
@@ -267,5 +291,15 @@ impl JsonSchema for Features {
                 },
             ],
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_word() {
+        assert_eq!(Kind::ALL.map(Kind::as_str), KIND_WORDS);
     }
 }

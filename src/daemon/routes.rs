@@ -20,6 +20,7 @@ use crate::pipeline::classify::RULES;
 use crate::secret::Secret;
 use crate::sinks::files::{self, Files};
 use crate::sinks::row;
+use crate::sinks::row::schema::Schema;
 use crate::sinks::{Sink, bigquery, console, loki, otlp, remote_write};
 use crate::spool::{Spool, TierId};
 use crate::telemetry::RouteCounters;
@@ -277,6 +278,7 @@ fn bigquery_sink(
     let own_labels = sink.labels.0.iter().cloned();
     let tier_label = ("sidewake_tier".to_owned(), tier.name.replace('.', "_"));
     let options = bigquery::Options {
+        schema: Schema::of_kinds(&tier.kinds),
         table: sink.table.0.clone(),
         grpc_url: url(&sink.endpoint, "https://bigquerystorage.googleapis.com"),
         rest_url: url(&sink.rest_endpoint, "https://bigquery.googleapis.com"),
@@ -359,6 +361,7 @@ fn files_route(
         Some(config::sinks::FileStoreFormat::Jsonl) => sink.format = files::Format::Lines,
         None => {}
     }
+    sink.schema = Schema::of_kinds(&tier.kinds);
     sink.names = row_names(tier, config);
     let batch_bytes = files.batch.max_bytes.map_or(sink.format.close_bytes(), |n| n.0 as usize);
     let batch_age = files.batch.max_age.0;

@@ -145,11 +145,23 @@ pub enum Kind {
     Model = 3,
     /// Data quality: schema, null rates, ranges, drift.
     Data = 4,
+    /// What sampling saw and kept: told by the daemon itself, and by no line of a model.
+    Sampling = 5,
 }
 
 impl Kind {
     /// All kinds, in the order of their numbers.
-    pub const ALL: [Kind; 5] =
+    pub const ALL: [Kind; 6] = [
+        Kind::Application,
+        Kind::Request,
+        Kind::Prediction,
+        Kind::Model,
+        Kind::Data,
+        Kind::Sampling,
+    ];
+
+    /// Those that lines have, each of which must go somewhere.
+    pub const OF_LINES: [Kind; 5] =
         [Kind::Application, Kind::Request, Kind::Prediction, Kind::Model, Kind::Data];
 
     /// The kind with number `n`; unknown numbers read as `application`.
@@ -167,6 +179,7 @@ impl Kind {
             Kind::Prediction => "prediction",
             Kind::Model => "model",
             Kind::Data => "data",
+            Kind::Sampling => "sampling",
         }
     }
 

@@ -33,6 +33,7 @@ use crate::event::batch::Batch;
 use crate::event::signal::Signal;
 use crate::secret::Secret;
 use crate::sinks::row::build::Builder;
+use crate::sinks::row::schema::Schema;
 
 pub mod answer;
 mod encode;
@@ -68,6 +69,8 @@ pub enum Credentials {
 pub struct Options {
     /// Where rows go.
     pub table: TableId,
+    /// Which columns they have.
+    pub schema: Schema,
     /// The Storage Write API's URL.
     pub grpc_url: String,
     /// The URL of the REST API.
@@ -140,7 +143,8 @@ impl BigQuery {
     /// A sink that writes to one table.
     #[must_use]
     pub fn new(options: Options, names: Arc<row::Names>) -> Self {
-        let (layout, version) = (ArcSwap::default(), AtomicU64::new(0));
+        let layout = ArcSwap::from_pointee(Layout::whole(options.schema));
+        let version = AtomicU64::new(0);
         let destination = Arc::new(Destination { options, layout, version });
         let (builders, joined_ns) = (Arc::default(), Arc::default());
         Self { names, destination, builders, joined_ns }
@@ -150,7 +154,9 @@ impl BigQuery {
 impl Sink for BigQuery {
     fn encoder(&self, now_ns: i64) -> Box<dyn Encoder> {
         let pooled = self.builders.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let builder = pooled.unwrap_or_else(|| Builder::new(Arc::clone(&self.names)));
+        let builder = pooled.unwrap_or_else(|| {
+            Builder::new(self.destination.options.schema, Arc::clone(&self.names))
+        });
         // Before the layout: what is learned between the two is a layout too many, and not one
         // too few.
         let form = self.destination.form();

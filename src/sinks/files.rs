@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::sinks::row::Names;
+use crate::sinks::row::schema::Schema;
 use crate::sinks::{Encoder, Response, Sink, Transport, Verdict};
 
 /// A file closes when its first event is this old (design, section 5).
@@ -39,7 +40,7 @@ pub const CLOSE_AGE: Duration = Duration::from_secs(60);
 /// How a tier's events are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// One typed row per prediction, columns as [`crate::sinks::row::Row`].
+    /// Typed rows; their columns are [`crate::sinks::row::schema`]'s.
     Parquet,
     /// One JSON object per event; the layout stands in the module `lines`.
     Lines,
@@ -83,6 +84,8 @@ pub struct Files {
     pub tier: Arc<str>,
     /// How its events are written.
     pub format: Format,
+    /// Which columns rows have.
+    pub schema: Schema,
     /// See [`Names`].
     pub names: Arc<Names>,
 }
@@ -92,7 +95,8 @@ impl Files {
     #[must_use]
     pub fn new(root: PathBuf, tier: &str) -> Self {
         let format = Format::of_tier(tier);
-        Self { root, tier: tier.into(), format, names: Arc::default() }
+        let (schema, names) = (Schema::default(), Arc::default());
+        Self { root, tier: tier.into(), format, schema, names }
     }
 }
 
@@ -100,7 +104,8 @@ impl Sink for Files {
     fn encoder(&self, _now_ns: i64) -> Box<dyn Encoder> {
         match self.format {
             Format::Parquet => {
-                Box::new(parquet::Predictions::new(self.tier.clone(), self.names.clone()))
+                let (tier, names) = (self.tier.clone(), self.names.clone());
+                Box::new(parquet::Table::new(tier, self.schema, names))
             }
             Format::Lines => Box::new(lines::Lines::new(self.tier.clone())),
         }

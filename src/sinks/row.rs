@@ -1,15 +1,51 @@
-//! One prediction as a typed row, and the list of the table's columns: the fields of [`Row`] in
-//! their order are the columns of the embedded store's Parquet and of the BigQuery table alike. How
-//! an event becomes rows is [`build`]; which names of which framework fill which column is
-//! [`alias`].
+//! One event as a typed row, and the list of its table's columns: the fields of [`Row`] in their
+//! order are the columns of the embedded store's Parquet and of the BigQuery table alike. How an
+//! event becomes rows is [`build`]; which names of which framework fill which column is [`alias`].
+//!
+//! Predictions have companions with columns of their own ([`schema`]): what a model lives through,
+//! what data was found to be like, what sampling saw and kept.
+
+/// Declares the rows of a table, its schema and the order in which fields reach their columns at
+/// once, so that the three cannot drift apart.
+macro_rules! table {
+    ($(#[$about:meta])+ $row:ident {
+        $($(#[doc = $doc:literal])+ $name:ident: $type:ty,)+
+    }) => {
+        $(#[$about])+
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct $row<'a> { $($(#[doc = $doc])+ pub $name: $type,)+ }
+
+        impl<'a> $row<'a> {
+            /// The columns in their order.
+            pub const SHAPES: [(&'static str, Shape); [$(stringify!($name)),+].len()] =
+                [$((stringify!($name), <$type as Field>::SHAPE)),+];
+
+            /// Tells all that the row holds, field by field.
+            pub(in crate::sinks) fn tell(&self, columns: &mut impl Columns) {
+                let (mut field, mut leaf) = (0, 0);
+                $(
+                    self.$name.tell(Place { field, leaf }, columns);
+                    field += 1;
+                    leaf += const { <$type as Field>::SHAPE.n_leaves() };
+                )+
+                let _ = (field, leaf);
+            }
+        }
+    };
+}
 
 pub mod alias;
 pub mod build;
 mod columns;
+pub mod data_profile;
+mod extras;
 pub mod field;
 mod logfmt;
 mod mapping;
 mod members;
+pub mod model_event;
+pub mod sampling_window;
+pub mod schema;
 mod text;
 mod values;
 
@@ -78,189 +114,165 @@ pub type Text<'a> = Cow<'a, str>;
 /// A text column.
 pub type MaybeText<'a> = Option<Cow<'a, str>>;
 
-/// Declares the row, its schema and the order in which its fields reach their columns at once, so
-/// that the three cannot drift apart.
-macro_rules! table {
-    ($($(#[doc = $doc:literal])+ $name:ident: $type:ty,)+) => {
-        /// One row of the predictions table (`reference/ml.md` 2.1; one per model output row).
-        #[derive(Clone, Debug, Default, PartialEq)]
-        pub struct Row<'a> { $($(#[doc = $doc])+ pub $name: $type,)+ }
-
-        impl<'a> Row<'a> {
-            /// The columns in their order.
-            pub const SHAPES: [(&'static str, Shape); [$(stringify!($name)),+].len()] =
-                [$((stringify!($name), <$type as Field>::SHAPE)),+];
-
-            /// Tells all that the row holds, field by field.
-            pub(super) fn tell(&self, columns: &mut impl Columns) {
-                let (mut field, mut leaf) = (0, 0);
-                $(
-                    self.$name.tell(Place { field, leaf }, columns);
-                    field += 1;
-                    leaf += const { <$type as Field>::SHAPE.n_leaves() };
-                )+
-                let _ = (field, leaf);
-            }
-        }
-    };
-}
-
 table! {
-    /// Stable id of the event, with `.<row_index>` for the later rows of a batch: the dedupe key.
-    record_id: Text<'a>,
-    /// The request; the record id where the event names none.
-    request_id: Text<'a>,
-    /// Position within the batch of this request.
-    row_index: i64,
-    /// Rows of the request, where the event is a batch.
-    batch_size: Option<i64>,
-    /// The key that supplied the request id, or `generated`.
-    request_id_source: MaybeText<'a>,
-    /// The id that the caller gave.
-    client_request_id: MaybeText<'a>,
-    /// The request that caused this one.
-    parent_request_id: MaybeText<'a>,
-    /// Session or conversation.
-    session_id: MaybeText<'a>,
-    /// 32 hex digits.
-    trace_id: MaybeText<'a>,
-    /// 16 hex digits.
-    span_id: MaybeText<'a>,
-    /// When it happened.
-    event_ts: Micros,
-    /// When the request came in, where the event tells.
-    request_ts: Option<Micros>,
-    /// When the answer went out, where the event tells.
-    response_ts: Option<Micros>,
-    /// When the event was read.
-    ingest_ts: Micros,
-    /// `event`, `observed` or `clamped`.
-    ts_source: MaybeText<'a>,
-    /// `prediction` (with its features), `request_only`, `prediction_only`, `error`; for other
-    /// kinds that a rule sent here, the kind.
-    record_kind: Text<'a>,
-    /// The serving framework.
-    framework: MaybeText<'a>,
-    /// The rule that classified the event.
-    classifier_rule: MaybeText<'a>,
-    /// `service.name`.
-    service: MaybeText<'a>,
-    /// `k8s.namespace.name`.
-    namespace: MaybeText<'a>,
-    /// `k8s.pod.name`.
-    pod: MaybeText<'a>,
-    /// Endpoint that was called.
-    endpoint: MaybeText<'a>,
-    /// Traffic variant (canary, A/B).
-    variant: MaybeText<'a>,
-    /// HTTP route.
-    route: MaybeText<'a>,
-    /// The model; the service where the event names none, `unknown` where nobody named that.
-    model_name: Text<'a>,
-    /// Its version.
-    model_version: MaybeText<'a>,
-    /// Digest of its artefact.
-    model_digest: MaybeText<'a>,
-    /// Where its artefact lies.
-    model_uri: MaybeText<'a>,
-    /// Hash of the feature names and types.
-    feature_schema_hash: MaybeText<'a>,
-    /// `service.version`, or what the event says.
-    code_version: MaybeText<'a>,
-    /// `ok`, `error`, or the source's own word where it is neither.
-    status: Text<'a>,
-    /// HTTP or gRPC status.
-    status_code: Option<i64>,
-    /// Class of the error.
-    error_type: MaybeText<'a>,
-    /// Its message.
-    error_message: MaybeText<'a>,
-    /// Whole latency.
-    latency_ms: Option<f64>,
-    /// Waiting for a worker.
-    queue_ms: Option<f64>,
-    /// Preparing the input.
-    preprocess_ms: Option<f64>,
-    /// In the model.
-    inference_ms: Option<f64>,
-    /// Preparing the output.
-    postprocess_ms: Option<f64>,
-    /// Time to first token.
-    ttft_ms: Option<f64>,
-    /// Input features as logged.
-    features: Option<Json<'a>>,
-    /// Features that the model saw.
-    feature_count: Option<i64>,
-    /// Whether `features` holds all of them.
-    features_complete: Option<bool>,
-    /// Keyed hash of the features before redaction.
-    features_hmac: MaybeText<'a>,
-    /// Content type of the payload.
-    content_type: MaybeText<'a>,
-    /// Size of the payload.
-    payload_bytes: Option<i64>,
-    /// Where a payload lies that was too large for the row.
-    payload_uri: MaybeText<'a>,
-    /// Its digest.
-    payload_sha256: MaybeText<'a>,
-    /// Output as logged.
-    prediction: Option<Json<'a>>,
-    /// The predicted class.
-    prediction_label: MaybeText<'a>,
-    /// The predicted number.
-    prediction_value: Option<f64>,
-    /// Confidence of the prediction.
-    confidence: Option<f64>,
-    /// Scores of all classes.
-    class_scores: Vec<ClassScore<'a>>,
-    /// Outlier score.
-    outlier_score: Option<f64>,
-    /// Outlier verdict.
-    is_outlier: Option<bool>,
-    /// Explanation (attributions) as logged.
-    explanation: Option<Json<'a>>,
-    /// Tokens in.
-    input_tokens: Option<i64>,
-    /// Tokens out.
-    output_tokens: Option<i64>,
-    /// Why generation ended.
-    finish_reasons: Vec<Cow<'a, str>>,
-    /// Flags of the serving code.
-    feature_flags: Vec<FeatureFlag<'a>>,
-    /// Inclusion probability in (0, 1].
-    sample_probability: f64,
-    /// Its inverse: `SUM(sample_weight)` estimates the number of all events.
-    sample_weight: f64,
-    /// The sampling rule that kept the event.
-    sample_rule: MaybeText<'a>,
-    /// Its stratum.
-    stratum: MaybeText<'a>,
-    /// OpenTelemetry `th`.
-    sample_threshold: MaybeText<'a>,
-    /// OpenTelemetry `rv`.
-    sample_randomness: MaybeText<'a>,
-    /// What the source had kept of before it came here.
-    upstream_probability: Option<f64>,
-    /// The policy that protected the row.
-    redaction_policy: MaybeText<'a>,
-    /// The pseudonym key's id.
-    redaction_key_id: MaybeText<'a>,
-    /// What protection changed.
-    redactions: Vec<Redaction<'a>>,
-    /// Declared features that are missing.
-    missing_features: Option<i64>,
-    /// Features of another type than declared.
-    type_mismatches: Option<i64>,
-    /// Features outside their range.
-    out_of_range: Option<i64>,
-    /// Categories never seen in training.
-    unseen_categories: Option<i64>,
-    /// `exact`, `sampled_features`, `truncated` or `none`; null where only the policy could tell.
-    replayable: MaybeText<'a>,
-    /// What went wrong on the way here, in stable words.
-    logging_errors: Vec<Cow<'a, str>>,
-    /// Every member of the event that is in no other column.
-    attributes: Option<Json<'a>>,
+    /// One row of the predictions table (`reference/ml.md` 2.1; one per model output row).
+    Row {
+        /// Stable id of the event, with `.<row_index>` for later rows of a batch: the dedupe key.
+        record_id: Text<'a>,
+        /// The request; the record id where the event names none.
+        request_id: Text<'a>,
+        /// Position within the batch of this request.
+        row_index: i64,
+        /// Rows of the request, where the event is a batch.
+        batch_size: Option<i64>,
+        /// The key that supplied the request id, or `generated`.
+        request_id_source: MaybeText<'a>,
+        /// The id that the caller gave.
+        client_request_id: MaybeText<'a>,
+        /// The request that caused this one.
+        parent_request_id: MaybeText<'a>,
+        /// Session or conversation.
+        session_id: MaybeText<'a>,
+        /// 32 hex digits.
+        trace_id: MaybeText<'a>,
+        /// 16 hex digits.
+        span_id: MaybeText<'a>,
+        /// When it happened.
+        event_ts: Micros,
+        /// When the request came in, where the event tells.
+        request_ts: Option<Micros>,
+        /// When the answer went out, where the event tells.
+        response_ts: Option<Micros>,
+        /// When the event was read.
+        ingest_ts: Micros,
+        /// `event`, `observed` or `clamped`.
+        ts_source: MaybeText<'a>,
+        /// `prediction` (with its features), `request_only`, `prediction_only`, `error`; for other
+        /// kinds that a rule sent here, the kind.
+        record_kind: Text<'a>,
+        /// The serving framework.
+        framework: MaybeText<'a>,
+        /// The rule that classified the event.
+        classifier_rule: MaybeText<'a>,
+        /// `service.name`.
+        service: MaybeText<'a>,
+        /// `k8s.namespace.name`.
+        namespace: MaybeText<'a>,
+        /// `k8s.pod.name`.
+        pod: MaybeText<'a>,
+        /// Endpoint that was called.
+        endpoint: MaybeText<'a>,
+        /// Traffic variant (canary, A/B).
+        variant: MaybeText<'a>,
+        /// HTTP route.
+        route: MaybeText<'a>,
+        /// The model; the service where the event names none, `unknown` where nobody named that.
+        model_name: Text<'a>,
+        /// Its version.
+        model_version: MaybeText<'a>,
+        /// Digest of its artefact.
+        model_digest: MaybeText<'a>,
+        /// Where its artefact lies.
+        model_uri: MaybeText<'a>,
+        /// Hash of the feature names and types.
+        feature_schema_hash: MaybeText<'a>,
+        /// `service.version`, or what the event says.
+        code_version: MaybeText<'a>,
+        /// `ok`, `error`, or the source's own word where it is neither.
+        status: Text<'a>,
+        /// HTTP or gRPC status.
+        status_code: Option<i64>,
+        /// Class of the error.
+        error_type: MaybeText<'a>,
+        /// Its message.
+        error_message: MaybeText<'a>,
+        /// Whole latency.
+        latency_ms: Option<f64>,
+        /// Waiting for a worker.
+        queue_ms: Option<f64>,
+        /// Preparing the input.
+        preprocess_ms: Option<f64>,
+        /// In the model.
+        inference_ms: Option<f64>,
+        /// Preparing the output.
+        postprocess_ms: Option<f64>,
+        /// Time to first token.
+        ttft_ms: Option<f64>,
+        /// Input features as logged.
+        features: Option<Json<'a>>,
+        /// Features that the model saw.
+        feature_count: Option<i64>,
+        /// Whether `features` holds all of them.
+        features_complete: Option<bool>,
+        /// Keyed hash of the features before redaction.
+        features_hmac: MaybeText<'a>,
+        /// Content type of the payload.
+        content_type: MaybeText<'a>,
+        /// Size of the payload.
+        payload_bytes: Option<i64>,
+        /// Where a payload lies that was too large for the row.
+        payload_uri: MaybeText<'a>,
+        /// Its digest.
+        payload_sha256: MaybeText<'a>,
+        /// Output as logged.
+        prediction: Option<Json<'a>>,
+        /// The predicted class.
+        prediction_label: MaybeText<'a>,
+        /// The predicted number.
+        prediction_value: Option<f64>,
+        /// Confidence of the prediction.
+        confidence: Option<f64>,
+        /// Scores of all classes.
+        class_scores: Vec<ClassScore<'a>>,
+        /// Outlier score.
+        outlier_score: Option<f64>,
+        /// Outlier verdict.
+        is_outlier: Option<bool>,
+        /// Explanation (attributions) as logged.
+        explanation: Option<Json<'a>>,
+        /// Tokens in.
+        input_tokens: Option<i64>,
+        /// Tokens out.
+        output_tokens: Option<i64>,
+        /// Why generation ended.
+        finish_reasons: Vec<Cow<'a, str>>,
+        /// Flags of the serving code.
+        feature_flags: Vec<FeatureFlag<'a>>,
+        /// Inclusion probability in (0, 1].
+        sample_probability: f64,
+        /// Its inverse: `SUM(sample_weight)` estimates the number of all events.
+        sample_weight: f64,
+        /// The sampling rule that kept the event.
+        sample_rule: MaybeText<'a>,
+        /// Its stratum.
+        stratum: MaybeText<'a>,
+        /// OpenTelemetry `th`.
+        sample_threshold: MaybeText<'a>,
+        /// OpenTelemetry `rv`.
+        sample_randomness: MaybeText<'a>,
+        /// What the source had kept of before it came here.
+        upstream_probability: Option<f64>,
+        /// The policy that protected the row.
+        redaction_policy: MaybeText<'a>,
+        /// The pseudonym key's id.
+        redaction_key_id: MaybeText<'a>,
+        /// What protection changed.
+        redactions: Vec<Redaction<'a>>,
+        /// Declared features that are missing.
+        missing_features: Option<i64>,
+        /// Features of another type than declared.
+        type_mismatches: Option<i64>,
+        /// Features outside their range.
+        out_of_range: Option<i64>,
+        /// Categories never seen in training.
+        unseen_categories: Option<i64>,
+        /// `exact`, `sampled_features`, `truncated`, `none`; null where only the policy could tell.
+        replayable: MaybeText<'a>,
+        /// What went wrong on the way here, in stable words.
+        logging_errors: Vec<Cow<'a, str>>,
+        /// Every member of the event that is in no other column.
+        attributes: Option<Json<'a>>,
+    }
 }
 
 impl Element for ClassScore<'_> {

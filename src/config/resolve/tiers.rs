@@ -300,7 +300,7 @@ impl Resolver<'_> {
     fn homeless_kinds(&mut self, tiers: &[Tier], defined: &[(String, Sink)]) {
         let taken = |kind: &Kind| tiers.iter().any(|tier| tier.kinds.contains(kind));
         let homeless: Vec<&str> =
-            Kind::ALL.iter().filter(|kind| !taken(kind)).map(|kind| kind.as_str()).collect();
+            Kind::OF_LINES.iter().filter(|kind| !taken(kind)).map(|kind| kind.as_str()).collect();
         let lacking: Vec<&str> = DEFAULT_TIERS
             .iter()
             .filter(|tier| tier.kinds.iter().any(|kind| !taken(kind)))

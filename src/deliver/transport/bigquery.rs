@@ -198,7 +198,8 @@ impl BigQueryClient {
             );
         }
         if exact.record.stream.is_empty() {
-            let answer = self.append_by_default(outgoing, &mark::at_least_once()).await?;
+            let mark = mark::at_least_once(self.destination.options.schema);
+            let answer = self.append_by_default(outgoing, &mark).await?;
             let said = told(&answer);
             if answer.grpc.is_some() && said.code == 0 && said.row_errors.is_empty() {
                 self.counters.at_least_once_rows.add(exact.n_rows(outgoing));

@@ -17,6 +17,7 @@ use crate::event::batch::{Batch, Event};
 use crate::event::otlp::wire::{push_bytes, push_fixed64, push_head, push_message, push_number};
 use crate::sinks::row::build::Builder;
 use crate::sinks::row::field::{Columns, Leaf, Place, Shape, Value};
+use crate::sinks::row::schema::Schema;
 use crate::sinks::row::{Micros, Row};
 use crate::sinks::{Refused, json};
 
@@ -112,7 +113,7 @@ impl Rows {
 
     /// Makes rows of halves that are alone.
     pub(super) fn push_alone(&mut self, halves: impl Iterator<Item = (Half, Vec<u8>)>) {
-        let mark = marked(NOT_JOINED);
+        let mark = marked(self.layout.schema, NOT_JOINED);
         for (half, mut row) in halves {
             row.extend_from_slice(&mark);
             push_bytes(&mut self.bytes, ROWS, &row);
@@ -146,8 +147,8 @@ impl Rows {
 const NOT_JOINED: &str = "NOT_JOINED";
 
 /// A value of the column `logging_errors`, as it is appended to a row.
-pub fn marked(word: &str) -> Vec<u8> {
-    let column = Row::SHAPES.iter().position(|(name, _)| *name == "logging_errors");
+pub fn marked(schema: Schema, word: &str) -> Vec<u8> {
+    let column = schema.shapes().iter().position(|(name, _)| *name == "logging_errors");
     let mut mark = Vec::new();
     if let Some(column) = column {
         push_bytes(&mut mark, column as u32 + 1, word.as_bytes());
@@ -173,7 +174,7 @@ impl RowBytes {
     fn write(&mut self, row: &Row<'_>, layout: &Layout) {
         self.bytes.clear();
         self.rest.clear();
-        row.tell(&mut Writer { row: self, layout });
+        layout.schema.tell(row, &mut Writer { row: self, layout });
         if !self.rest.is_empty() {
             // The row itself told nothing for the rest.
             let mut object = std::mem::take(&mut self.rest);
@@ -202,8 +203,8 @@ impl Columns for Writer<'_> {
         match self.layout.uses.get(place.field) {
             Some(Use::Column) => push_value(&mut self.row.bytes, number, value),
             _ => {
-                self.row.begin_rest(place.field);
-                match (value, is_json(place.field)) {
+                self.row.begin_rest(self.layout.schema, place.field);
+                match (value, is_json(self.layout.schema, place.field)) {
                     (Value::Text(json), true) => self.row.rest.extend_from_slice(json.as_bytes()),
                     _ => push_json(&mut self.row.rest, value),
                 }
@@ -225,7 +226,7 @@ impl Columns for Writer<'_> {
             }),
             (false, leaves) => {
                 if n == 0 {
-                    self.row.begin_rest(place.field);
+                    self.row.begin_rest(self.layout.schema, place.field);
                     self.row.rest.push(b'[');
                 } else if let Some(end) = self.row.rest.last_mut() {
                     // The bracket behind the element before.
@@ -240,8 +241,8 @@ impl Columns for Writer<'_> {
 
 impl RowBytes {
     /// Begins a member of the rest, named as its column would be.
-    fn begin_rest(&mut self, field: usize) {
-        let name = Row::SHAPES.get(field).map_or("", |(name, _)| name);
+    fn begin_rest(&mut self, schema: Schema, field: usize) {
+        let name = schema.shapes().get(field).map_or("", |(name, _)| name);
         self.rest.extend_from_slice(b",\"");
         self.rest.extend_from_slice(name.as_bytes());
         self.rest.extend_from_slice(b"\":");
@@ -262,8 +263,8 @@ impl RowBytes {
 }
 
 /// Whether the field's texts are JSON already.
-fn is_json(field: usize) -> bool {
-    Row::SHAPES.get(field).is_some_and(|(_, shape)| matches!(shape, Shape::Leaf(Leaf::Json, _)))
+fn is_json(schema: Schema, field: usize) -> bool {
+    schema.shapes().get(field).is_some_and(|(_, shape)| matches!(shape, Shape::Leaf(Leaf::Json, _)))
 }
 
 #[inline]

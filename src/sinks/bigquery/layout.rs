@@ -6,8 +6,8 @@
 
 use super::table::{Column, Table};
 use crate::event::otlp::wire::{push_bytes, push_message, push_number};
-use crate::sinks::row::Row;
 use crate::sinks::row::field::{Leaf, Shape};
+use crate::sinks::row::schema::Schema;
 
 /// What becomes of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,7 @@ pub(super) enum Use {
 /// See the module. Field `n` of a row is number `n + 1` in what is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
+    pub(super) schema: Schema,
     pub(super) uses: Vec<Use>,
     /// The field that takes what has no column.
     pub(super) rest: usize,
@@ -31,27 +32,27 @@ pub struct Layout {
 /// The field that takes what has no column of its own, unless the config names another.
 pub const REST: &str = "attributes";
 
-impl Default for Layout {
-    /// That of a table with all columns.
-    fn default() -> Self {
-        let columns = Row::SHAPES.iter().map(|(name, shape)| Column::of(name, *shape));
-        let all: Vec<Column> = columns.collect();
-        Self::of(&all, REST).unwrap_or_else(|problem| unreachable!("BUG: {problem}"))
-    }
-}
-
 impl Layout {
-    /// The layout for a table, whose column `rest` takes what has none.
+    /// That of a table with all columns.
+    #[must_use]
+    pub fn whole(schema: Schema) -> Self {
+        let columns = schema.shapes().iter().map(|(name, shape)| Column::of(name, *shape));
+        let all: Vec<Column> = columns.collect();
+        Self::of(schema, &all, REST).unwrap_or_else(|problem| unreachable!("BUG: {problem}"))
+    }
+
+    /// The layout of rows of `schema` for a table, whose column `rest` takes what has none.
     ///
     /// # Errors
     /// Why rows cannot be written there, and what to do.
-    pub fn new(table: &Table, rest: &str) -> Result<Self, String> {
-        Self::of(&table.schema.fields, rest)
+    pub fn new(schema: Schema, table: &Table, rest: &str) -> Result<Self, String> {
+        Self::of(schema, &table.schema.fields, rest)
     }
 
-    fn of(columns: &[Column], rest: &str) -> Result<Self, String> {
+    fn of(schema: Schema, columns: &[Column], rest: &str) -> Result<Self, String> {
+        let shapes = schema.shapes();
         let find = |name: &str| columns.iter().find(|one| one.name.eq_ignore_ascii_case(name));
-        let known = |name: &str| Row::SHAPES.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        let known = |name: &str| shapes.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
         let mut problems = Vec::new();
         for column in columns.iter().filter(|one| one.is_required() && !known(&one.name)) {
             problems.push(format!(
@@ -61,7 +62,7 @@ impl Layout {
         }
         let (mut uses, mut descriptor) = (Vec::new(), Descriptor::default());
         let mut n_unmapped = 0;
-        for (number, (name, shape)) in (1..).zip(&Row::SHAPES) {
+        for (number, (name, shape)) in (1..).zip(shapes) {
             let is_rest = *name == REST;
             let column = find(if is_rest { rest } else { name });
             match column {
@@ -95,16 +96,16 @@ impl Layout {
         if !problems.is_empty() {
             return Err(problems.join("; "));
         }
-        Ok(Self { uses, rest: Row::SHAPES.len() - 1, descriptor: descriptor.0 })
+        Ok(Self { schema, uses, rest: shapes.len() - 1, descriptor: descriptor.0 })
     }
 }
 
 /// The columns that `table` lacks, as they can be added to one that has rows: not required.
-pub fn missing(table: &Table, rest: &str) -> Vec<Column> {
+pub fn missing(schema: Schema, table: &Table, rest: &str) -> Vec<Column> {
     let has =
         |name: &str| table.schema.fields.iter().any(|one| one.name.eq_ignore_ascii_case(name));
     let named = |name: &'static str| if name == REST { rest } else { name };
-    let missing = Row::SHAPES.iter().filter(|(name, _)| !has(named(name)));
+    let missing = schema.shapes().iter().filter(|(name, _)| !has(named(name)));
     let added = missing.map(|(name, shape)| {
         let column = Column::of(named(name), *shape);
         let mode = if column.is_repeated() { "REPEATED" } else { "NULLABLE" };
@@ -226,12 +227,13 @@ mod tests {
             ("rest", "JSON", "NULLABLE"),
             ("team", "STRING", "NULLABLE"),
         ]);
-        let layout = Layout::new(&theirs, "rest").expect("a layout");
+        let schema = Schema::Predictions;
+        let layout = Layout::new(schema, &theirs, "rest").expect("a layout");
         let used = layout.uses.iter().filter(|one| **one == Use::Column).count();
         assert_eq!(used, 4);
         assert!(layout.descriptor.windows(10).any(|part| part == b"Request_ID"));
-        assert_eq!(missing(&theirs, "rest").len(), Row::SHAPES.len() - 4);
-        let error = Layout::new(&theirs, "attributes").expect_err("no place for the rest");
+        assert_eq!(missing(schema, &theirs, "rest").len(), schema.shapes().len() - 4);
+        let error = Layout::new(schema, &theirs, "attributes").expect_err("no place for the rest");
         assert!(error.contains("no column \"attributes\" of type JSON"), "{error}");
     }
 
@@ -243,7 +245,7 @@ mod tests {
             ("team", "STRING", "REQUIRED"),
             ("attributes", "JSON", "NULLABLE"),
         ]);
-        let error = Layout::new(&theirs, REST).expect_err("it does not fit");
+        let error = Layout::new(Schema::Predictions, &theirs, REST).expect_err("it does not fit");
         for part in
             ["column request_id is INT64, but STRING", "is ARRAY<FLOAT64>", "team is REQUIRED"]
         {
@@ -253,6 +255,8 @@ mod tests {
 
     #[test]
     fn the_whole_table_has_a_column_for_all() {
-        assert!(Layout::default().uses.iter().all(|one| *one == Use::Column));
+        for schema in Schema::ALL {
+            assert!(Layout::whole(schema).uses.iter().all(|one| *one == Use::Column));
+        }
     }
 }

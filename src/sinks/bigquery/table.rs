@@ -8,13 +8,11 @@
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
-use crate::sinks::row::Row;
 use crate::sinks::row::field::{Leaf, Shape};
+use crate::sinks::row::schema::Schema;
 
 /// The column by which tables are partitioned.
 pub const PARTITION_COLUMN: &str = "event_ts";
-/// What dashboards and look-ups filter by.
-const CLUSTERING: [&str; 3] = ["model_name", "request_id", "model_version"];
 
 /// Where rows go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +71,7 @@ pub struct Table {
     /// Changes with every change.
     pub etag: String,
     /// Its columns.
-    pub schema: Schema,
+    pub schema: TableSchema,
     /// How it is cut into partitions, if it is.
     pub time_partitioning: Option<TimePartitioning>,
     /// When the whole table goes, in milliseconds since 1970.
@@ -83,7 +81,7 @@ pub struct Table {
 /// The columns of a table.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct Schema {
+pub struct TableSchema {
     /// In their order.
     pub fields: Vec<Column>,
 }
@@ -119,7 +117,7 @@ pub struct TimePartitioning {
 }
 
 impl Column {
-    /// The column of a field of [`Row`].
+    /// The column of a row's field.
     #[must_use]
     pub fn of(name: &str, shape: Shape) -> Self {
         let leaf = |name: &str, leaf: Leaf, mode: &str| Self {
@@ -213,13 +211,18 @@ fn type_of(leaf: Leaf) -> &'static str {
 
 /// What `tables.insert` is asked for: the whole table, which keeps a partition for `retention_ms`.
 #[must_use]
-pub fn creation(id: &TableId, retention_ms: u64, labels: &[(String, String)]) -> Json {
+pub fn creation(
+    schema: Schema,
+    id: &TableId,
+    retention_ms: u64,
+    labels: &[(String, String)],
+) -> Json {
     let TableId { project, dataset, table } = id;
-    let fields = Row::SHAPES.iter().map(|(name, shape)| Column::of(name, *shape).to_json());
+    let fields = schema.shapes().iter().map(|(name, shape)| Column::of(name, *shape).to_json());
     let labels = labels.iter().map(|(name, value)| (name.clone(), Json::from(value.clone())));
     json!({
         "tableReference": { "projectId": project, "datasetId": dataset, "tableId": table },
-        "description": "Requests and predictions, one row per item, written by Sidewake.",
+        "description": schema.description(),
         "schema": { "fields": fields.collect::<Vec<_>>() },
         "timePartitioning": {
             "type": "DAY",
@@ -227,7 +230,7 @@ pub fn creation(id: &TableId, retention_ms: u64, labels: &[(String, String)]) ->
             "expirationMs": retention_ms.to_string(),
         },
         "requirePartitionFilter": true,
-        "clustering": { "fields": CLUSTERING },
+        "clustering": { "fields": schema.clustering() },
         "labels": labels.collect::<serde_json::Map<_, _>>(),
     })
 }
@@ -257,10 +260,11 @@ mod tests {
     #[test]
     fn what_is_created_is_what_is_written() {
         let id = TableId::parse("p.d.t").expect("a table");
-        let table = creation(&id, 90 * 86_400_000, &[("tier".to_owned(), "x".to_owned())]);
+        let labels = [("tier".to_owned(), "x".to_owned())];
+        let table = creation(Schema::Predictions, &id, 90 * 86_400_000, &labels);
         assert_eq!(table["timePartitioning"]["expirationMs"], "7776000000");
         let read: Table = serde_json::from_value(table).expect("a table");
-        assert_eq!(read.schema.fields.len(), Row::SHAPES.len());
+        assert_eq!(read.schema.fields.len(), Schema::Predictions.shapes().len());
         let scores = read.schema.fields.iter().find(|column| column.name == "class_scores");
         let scores = scores.expect("a column");
         assert!(scores.is_repeated() && scores.r#type == "RECORD");

@@ -13,10 +13,17 @@ use crate::event::otlp::wire::{Reader, kind, tag};
 use crate::event::record::{Kind, Record};
 use crate::event::slab::Slab;
 
+mod companions;
+
 const NOW_NS: i64 = 1_767_522_600_000_000_000;
 
 fn sink(unmapped: &str) -> BigQuery {
+    sink_of(Schema::Predictions, unmapped)
+}
+
+fn sink_of(schema: Schema, unmapped: &str) -> BigQuery {
     let options = Options {
+        schema,
         table: TableId::parse("p.d.t").expect("a table"),
         grpc_url: String::new(),
         rest_url: String::new(),
@@ -165,7 +172,7 @@ fn what_has_no_column() {
     let table: Table = serde_json::from_value(columns).expect("a table");
     let before = encoded(&sink, &batch(&["{}"])).contents;
     assert!(sink.destination.fits(before));
-    let layout = Layout::new(&table, "rest").expect("a layout");
+    let layout = Layout::new(Schema::Predictions, &table, "rest").expect("a layout");
     assert!(sink.destination.learn(layout.clone()) && !sink.destination.learn(layout));
     assert!(!sink.destination.fits(before));
     let line = r#"{"request_id":"a\"b","features":{"x":1.0},"class_scores":[0.2,0.8],"more":"y"}"#;

@@ -17,6 +17,7 @@ use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use super::table::leaves;
 use crate::sinks::row::Row;
 use crate::sinks::row::field::{Columns, Leaf, Place, Value};
+use crate::sinks::row::schema::Schema;
 
 /// A row group closes at this many bytes of text.
 pub(super) const ARENA_BYTES: usize = 640 << 10;
@@ -28,6 +29,7 @@ pub(super) const ROWS_MAX: u32 = 8192;
 /// Rows on their way into a row group.
 #[derive(Debug)]
 pub(super) struct Group {
+    schema: Schema,
     arena: Vec<u8>,
     columns: Vec<Column>,
     n_rows: u32,
@@ -79,8 +81,8 @@ struct Run {
 
 impl Group {
     /// An empty group; holds nothing until a row comes.
-    pub(super) fn new() -> Self {
-        let leaves = Row::SHAPES.iter().flat_map(|(_, shape)| leaves(*shape));
+    pub(super) fn new(schema: Schema) -> Self {
+        let leaves = schema.shapes().iter().flat_map(|(_, shape)| leaves(*shape));
         let columns = leaves.map(|(leaf, definition_max, repetition_max)| Column {
             values: match leaf {
                 Leaf::Text | Leaf::Json => Values::Text(Vec::new()),
@@ -94,7 +96,7 @@ impl Group {
             repetition_max,
         });
         let columns = columns.collect();
-        Self { arena: Vec::new(), columns, n_rows: 0, scratch: Scratch::default() }
+        Self { schema, arena: Vec::new(), columns, n_rows: 0, scratch: Scratch::default() }
     }
 
     /// Whether it is time to write.
@@ -106,7 +108,7 @@ impl Group {
     pub(super) fn push(&mut self, row: &Row<'_>) {
         // In one piece: growing by doubling would touch twice the memory.
         self.arena.reserve_exact(ARENA_BYTES.saturating_sub(self.arena.len()));
-        row.tell(self);
+        self.schema.tell(row, self);
         self.n_rows += 1;
     }
 

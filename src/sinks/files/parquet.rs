@@ -1,6 +1,6 @@
-//! Predictions as one Parquet file: rows gather into row groups ([`super::group`]), each written
-//! out as soon as it is full, so that neither the input nor more than one row group is ever held
-//! beside the compressed file.
+//! Rows of one table as one Parquet file: they gather into row groups ([`super::group`]), each
+//! written out as soon as it is full, so that neither the input nor more than one row group is ever
+//! held beside the compressed file.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use super::{Format, name, table};
 use crate::event::batch::Batch;
 use crate::sinks::row::Names;
 use crate::sinks::row::build::Builder;
+use crate::sinks::row::schema::Schema;
 use crate::sinks::{Body, Encoder, LogRange, Refused};
 
 /// The file's bytes count this many times in [`Encoder::len`]: features that hardly compress
@@ -24,8 +25,9 @@ const FILE_BYTES_WEIGHT: usize = 4;
 pub(super) const FIRST_RECORD_ID: &str = "sidewake.first_record_id";
 
 /// One file in the making.
-pub(super) struct Predictions {
+pub(super) struct Table {
     tier: Arc<str>,
+    schema: Schema,
     names: Arc<Names>,
     builder: Builder,
     group: Group,
@@ -37,13 +39,14 @@ pub(super) struct Predictions {
     failure: Option<String>,
 }
 
-impl Predictions {
-    pub(super) fn new(tier: Arc<str>, names: Arc<Names>) -> Self {
+impl Table {
+    pub(super) fn new(tier: Arc<str>, schema: Schema, names: Arc<Names>) -> Self {
         Self {
             tier,
-            builder: Builder::new(names.clone()),
+            schema,
+            builder: Builder::new(schema, names.clone()),
             names,
-            group: Group::new(),
+            group: Group::new(schema),
             file: None,
             first: None,
             input_bytes: 0,
@@ -52,16 +55,17 @@ impl Predictions {
     }
 
     fn write_group(
+        schema: Schema,
         group: &mut Group,
         file: &mut Option<SerializedFileWriter<Vec<u8>>>,
     ) -> parquet::errors::Result<()> {
         let file = match file {
             Some(file) => file,
             None => {
-                let properties = Arc::new(table::properties()?);
+                let properties = Arc::new(table::properties(schema)?);
                 // Only what is written of it is touched; growing would touch it twice over.
                 let bytes = Vec::with_capacity(Format::Parquet.close_bytes() / FILE_BYTES_WEIGHT);
-                let writer = SerializedFileWriter::new(bytes, table::schema()?, properties)?;
+                let writer = SerializedFileWriter::new(bytes, table::schema(schema)?, properties)?;
                 file.insert(writer)
             }
         };
@@ -69,7 +73,7 @@ impl Predictions {
     }
 
     fn complete(&mut self, range: LogRange) -> parquet::errors::Result<Vec<u8>> {
-        Self::write_group(&mut self.group, &mut self.file)?;
+        Self::write_group(self.schema, &mut self.group, &mut self.file)?;
         let Some(mut file) = self.file.take() else { return Ok(Vec::new()) };
         let first = self.first.as_ref().map(|(_, id)| id.clone()).unwrap_or_default();
         for (key, value) in [
@@ -77,7 +81,7 @@ impl Predictions {
             ("sidewake.log_from", format!("{:016x}", range.from)),
             ("sidewake.log_to", format!("{:016x}", range.to)),
             ("sidewake.policy", self.names.policy.clone()),
-            ("sidewake.table", "predictions/1".to_owned()),
+            ("sidewake.table", format!("{}/1", self.schema.as_str())),
             ("sidewake.tier", self.tier.to_string()),
             ("sidewake.version", env!("CARGO_PKG_VERSION").to_owned()),
         ] {
@@ -87,15 +91,15 @@ impl Predictions {
     }
 }
 
-impl Encoder for Predictions {
+impl Encoder for Table {
     fn push(&mut self, batch: &Batch, events: Range<usize>) -> Vec<Refused> {
         let mut refused = Vec::new();
         for (index, event) in events.clone().zip(events.filter_map(|index| batch.event(index))) {
-            let Self { builder, group, file, failure, .. } = self;
+            let Self { schema, builder, group, file, failure, .. } = self;
             let built = builder.rows(event, |row| {
                 group.push(row);
                 if group.is_full() && failure.is_none() {
-                    *failure = Self::write_group(group, file).err().map(|e| e.to_string());
+                    *failure = Self::write_group(*schema, group, file).err().map(|e| e.to_string());
                 }
             });
             match built {

@@ -1,5 +1,5 @@
 //! How a row's fields become Parquet columns: the mapping of Rust types to schema nodes and the
-//! writer's settings per column. The list of columns itself is [`crate::sinks::row::Row`].
+//! writer's settings per column. The columns are those of [`crate::sinks::row::schema`].
 //!
 //! # Why
 //! JSON columns are strings with Parquet's JSON logical type: a number keeps its source's text, and
@@ -21,8 +21,8 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::schema::types::{ColumnPath, Type, TypePtr};
 
 use super::group::ROWS_MAX;
-use crate::sinks::row::Row;
 use crate::sinks::row::field::{Leaf, Shape};
+use crate::sinks::row::schema::Schema;
 
 fn physical(leaf: Leaf) -> (Physical, Option<LogicalType>) {
     match leaf {
@@ -102,10 +102,10 @@ fn group(
 ///
 /// # Errors
 /// None for the columns as they stand; the crate's builders are fallible.
-pub(super) fn schema() -> Result<TypePtr> {
+pub(super) fn schema(of: Schema) -> Result<TypePtr> {
     let fields: Result<Vec<TypePtr>> =
-        Row::SHAPES.iter().map(|(name, shape)| node(*shape, name)).collect();
-    Ok(Arc::new(Type::group_type_builder("predictions").with_fields(fields?).build()?))
+        of.shapes().iter().map(|(name, shape)| node(*shape, name)).collect();
+    Ok(Arc::new(Type::group_type_builder(of.as_str()).with_fields(fields?).build()?))
 }
 
 /// Ids that people look for.
@@ -155,7 +155,7 @@ const BOUNDED: [&str; 8] = [
 ///
 /// # Errors
 /// None for the settings as they stand.
-pub(super) fn properties() -> Result<WriterProperties> {
+pub(super) fn properties(of: Schema) -> Result<WriterProperties> {
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("sidewake version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_statistics_enabled(EnabledStatistics::Chunk)
@@ -163,7 +163,7 @@ pub(super) fn properties() -> Result<WriterProperties> {
         .set_data_page_size_limit(128 << 10)
         .set_max_row_group_row_count(None);
     let zstd = Compression::ZSTD(ZstdLevel::try_new(1)?);
-    for (name, shape) in &Row::SHAPES {
+    for (name, shape) in of.shapes() {
         let is_json = matches!(shape, Shape::Leaf(Leaf::Json, _));
         let is_text = matches!(shape, Shape::Leaf(Leaf::Text, _));
         let is_distinct = is_json || DISTINCT.contains(name);
@@ -180,7 +180,8 @@ pub(super) fn properties() -> Result<WriterProperties> {
             }
         }
     }
-    Ok(BLOOM_FILTERED.into_iter().fold(builder, with_bloom_filter).build())
+    let has = |wanted: &&str| of.shapes().iter().any(|(name, _)| name == wanted);
+    Ok(BLOOM_FILTERED.into_iter().filter(has).fold(builder, with_bloom_filter).build())
 }
 
 fn with_bloom_filter(builder: WriterPropertiesBuilder, name: &str) -> WriterPropertiesBuilder {

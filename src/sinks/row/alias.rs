@@ -110,7 +110,8 @@ static INDEX: LazyLock<Table> = LazyLock::new(|| {
     table
 });
 
-fn fold(name: &str) -> String {
+/// A name without what does not count in it.
+pub(super) fn fold(name: &str) -> String {
     let kept = name.chars().filter(|c| !matches!(c, '.' | '_' | '-'));
     kept.map(|c| c.to_ascii_lowercase()).collect()
 }

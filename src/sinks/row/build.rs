@@ -1,4 +1,4 @@
-//! An event as rows of the predictions table. Every member of the line ends in a column or in
+//! An event as rows of its table. Every member of the line ends in a column or in
 //! `attributes`; nothing is lost and nothing is re-printed. Text that is no JSON is one row whose
 //! attributes hold it as `message`; what it says in JSON or as timings is read too (`text`).
 //!
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::alias::Lookup;
 use super::mapping::Mapping;
 use super::members::Members;
+use super::schema::Schema;
 use super::{EVENT_BYTES_MAX, Names};
 use super::{Micros, Redaction, Row, logfmt, text};
 use crate::event::batch::Event;
@@ -23,17 +24,18 @@ use crate::sinks::json;
 #[derive(Debug, Default)]
 pub struct Builder {
     names: Arc<Names>,
+    schema: Schema,
     lookup: Lookup,
 }
 
 impl Builder {
-    /// A builder with the words for the numbers in records.
+    /// A builder for a table, with the words for the numbers in records.
     #[must_use]
-    pub fn new(names: Arc<Names>) -> Self {
-        Self { names, lookup: Lookup::default() }
+    pub fn new(schema: Schema, names: Arc<Names>) -> Self {
+        Self { names, schema, lookup: Lookup::default() }
     }
 
-    /// Calls `each` with every row of `event`.
+    /// Calls `each` with every row of `event`, which [`Schema::tell`] then tells.
     ///
     /// # Errors
     /// The reason for which the event can never be a row (`line_too_long`).
@@ -47,10 +49,10 @@ impl Builder {
         }
         let line = json::utf8(event.bytes);
         let is_lossy = matches!(line, Cow::Owned(_));
-        let Self { names, lookup } = self;
+        let Self { names, schema, lookup } = self;
         if let Some(members) = Members::read(&line, lookup) {
             let mut row = frame(names, event, is_lossy);
-            Mapping::new(event, &mut row, members).emit(&mut each);
+            Mapping::new(event, &mut row, members, *schema).emit(&mut each);
             return Ok(());
         }
         let (object, is_repaired) = as_object(&line, event.record.has(Flags::LOGFMT));
@@ -59,7 +61,7 @@ impl Builder {
             row.logging_errors.push("BAD_JSON_REPAIRED".into());
         }
         let members = Members::read(&object, lookup).ok_or("not_json")?;
-        Mapping::new(event, &mut row, members).emit(&mut each);
+        Mapping::new(event, &mut row, members, *schema).emit(&mut each);
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use super::alias::{Alias, N_ROLES, Role};
 use super::members::Members;
+use super::schema::Schema;
 use super::{Json, MaybeText, Row, UNNAMED_SERVICE, columns, values};
 use crate::event::batch::Event;
 use crate::event::record::{Flags, Kind, Level};
@@ -20,6 +21,7 @@ pub(super) struct Mapping<'r, 'a> {
     event: Event<'a>,
     row: &'r mut Row<'a>,
     members: Members<'a>,
+    schema: Schema,
     /// Per role the rank and index of the member that fills it.
     chosen: [Option<(u8, usize)>; N_ROLES],
     /// The id that the pipeline found in the line.
@@ -27,7 +29,12 @@ pub(super) struct Mapping<'r, 'a> {
 }
 
 impl<'r, 'a> Mapping<'r, 'a> {
-    pub(super) fn new(event: Event<'a>, row: &'r mut Row<'a>, members: Members<'a>) -> Self {
+    pub(super) fn new(
+        event: Event<'a>,
+        row: &'r mut Row<'a>,
+        members: Members<'a>,
+        schema: Schema,
+    ) -> Self {
         let request_id = event.request_id().map(|raw| {
             let text = json::utf8(raw);
             if !text.contains('\\') {
@@ -36,7 +43,7 @@ impl<'r, 'a> Mapping<'r, 'a> {
             let decoded = serde_json::from_str(&format!("\"{text}\""));
             decoded.map_or(text, |decoded: String| Cow::Owned(decoded))
         });
-        Self { event, row, members, chosen: [None; N_ROLES], request_id }
+        Self { event, row, members, schema, chosen: [None; N_ROLES], request_id }
     }
 
     /// Calls `each` with the row, or with the rows of a batch.
@@ -55,7 +62,7 @@ impl<'r, 'a> Mapping<'r, 'a> {
                 self.row.logging_errors.push("BATCH_LENGTH_MISMATCH".into());
                 each(self.row);
             }
-            (None, None) => each(self.row),
+            (None, None) => self.schema.split(self.row, each),
             (features, prediction) => {
                 self.explode(features.as_deref(), prediction.as_deref(), each);
             }
@@ -67,6 +74,9 @@ impl<'r, 'a> Mapping<'r, 'a> {
         let value = self.members.0[index].value;
         let Some(alias) = self.members.0[index].alias else { return };
         let Some(alias) = self.by_value(alias, value) else { return };
+        if !self.schema.wants(alias.role) {
+            return;
+        }
         let before = self.chosen[alias.role as usize];
         if before.is_some_and(|(rank, _)| rank <= alias.rank)
             || value == "null"

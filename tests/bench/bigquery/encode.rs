@@ -11,6 +11,7 @@ use sidewake::pipeline::Pipeline;
 use sidewake::protect::protected::Protected;
 use sidewake::sinks::bigquery::table::TableId;
 use sidewake::sinks::bigquery::{BigQuery, Credentials, Options};
+use sidewake::sinks::row::schema::Schema;
 use sidewake::sinks::{Body, Sink as _};
 
 use super::counting::allocations;
@@ -87,6 +88,7 @@ pub(crate) fn measured(work: impl FnOnce() -> (u64, u64)) -> Spent {
 
 pub(crate) fn sink() -> BigQuery {
     let options = Options {
+        schema: Schema::Predictions,
         table: TableId::parse("project.dataset.predictions").expect("a table"),
         grpc_url: String::new(),
         rest_url: String::new(),

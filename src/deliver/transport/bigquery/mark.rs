@@ -4,14 +4,15 @@ use bytes::Bytes;
 
 use crate::event::otlp::wire::{Reader, kind, push_bytes, push_head, tag};
 use crate::sinks::bigquery::logging_error;
+use crate::sinks::row::schema::Schema;
 
 /// What the column `logging_errors` says of them.
 const AT_LEAST_ONCE: &str = "AT_LEAST_ONCE";
 const ROWS: u32 = tag(2, kind::BYTES);
 
 /// The field that says it, as it is appended to a row.
-pub(super) fn at_least_once() -> Vec<u8> {
-    logging_error(AT_LEAST_ONCE)
+pub(super) fn at_least_once(schema: Schema) -> Vec<u8> {
+    logging_error(schema, AT_LEAST_ONCE)
 }
 
 /// Whether rows have the field that `mark` is, by the descriptor in this `ProtoData`: a table may
@@ -85,6 +86,6 @@ mod tests {
         push_message(&mut whole, 2, |out| out.extend_from_slice(&expected));
         push_head(&mut head, 2, rows.len());
         assert_eq!(marked(&head.into(), &[rows.into()], b"!?"), whole);
-        assert!(at_least_once().ends_with(b"AT_LEAST_ONCE"));
+        assert!(at_least_once(Schema::Predictions).ends_with(b"AT_LEAST_ONCE"));
     }
 }

@@ -71,12 +71,12 @@ impl Tables {
             Some(table) => table,
             None => self.create().await?,
         };
-        let lacking = missing(&table, &options.unmapped);
+        let lacking = missing(options.schema, &table, &options.unmapped);
         if options.adds_columns && !lacking.is_empty() {
             table = self.add(table, &lacking).await?;
         }
         self.check_retention(&table)?;
-        let layout = Layout::new(&table, &options.unmapped);
+        let layout = Layout::new(options.schema, &table, &options.unmapped);
         let layout = layout.map_err(|problem| self.conflict(&problem))?;
         self.destination.learn(layout);
         Ok(())
@@ -96,7 +96,7 @@ impl Tables {
             return Err(self.conflict("it is not there: create it, or set create_table: true"));
         }
         let retention_ms = u64::try_from(options.retention.as_millis()).unwrap_or(u64::MAX);
-        let table = creation(&options.table, retention_ms, &options.labels);
+        let table = creation(options.schema, &options.table, retention_ms, &options.labels);
         match self.call(reqwest::Method::POST, false, Some(table), None).await {
             Ok(json) => {
                 tracing::info!(table = %options.table, "created the table");
