@@ -112,8 +112,8 @@ fn routes_of(config: &Config, is_wanted: impl Fn(usize, &str) -> bool) -> Vec<(u
 fn is_same_route(config: &Config, other: &Config, tier: usize, sink: &str) -> bool {
     let has_it = other.tiers[tier].routes.iter().any(|route| route.sink == sink);
     let (here, there) = (config.sink(sink), other.sink(sink));
-    // The store writes the names of the rules that kept an event.
-    let names_rules = matches!(here, Some(sinks::Sink::Files(_)));
+    // Rows say the names of the rules that kept an event.
+    let names_rules = matches!(here, Some(sinks::Sink::Files(_) | sinks::Sink::BigQuery(_)));
     has_it && here == there && (!names_rules || has_same_rules(config, other))
 }
 
