@@ -23,8 +23,10 @@ mod replay;
 mod retention;
 mod routes;
 mod running;
+mod sampling;
 mod signals;
 mod start;
+mod ticker;
 mod windows;
 
 use std::path::PathBuf;

@@ -15,3 +15,4 @@ pub mod request;
 pub mod signal;
 pub mod slab;
 pub mod splice;
+pub mod strata;

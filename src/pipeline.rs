@@ -25,6 +25,7 @@ pub mod requests;
 pub mod roles;
 pub mod rules;
 pub mod sample;
+pub mod tally;
 pub mod text;
 pub mod time;
 pub mod window;

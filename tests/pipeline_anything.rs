@@ -142,7 +142,7 @@ fn process(pipeline: &mut Pipeline, chunk: Chunk) -> (Vec<Out>, Vec<u64>) {
         assert_eq!(n_bytes, sealed.batch.slab.len());
         let padding = &sealed.batch.slab.padded()[n_bytes..];
         assert!(padding.iter().all(|byte| *byte == 0), "bytes behind the lines");
-        sampled_out.extend([sealed.tier as u64, sealed.sampled_out]);
+        sampled_out.extend([sealed.tier as u64, sealed.sampled_out.total()]);
     }
     (lines, sampled_out)
 }

@@ -292,7 +292,7 @@ fn sampled_spans() {
     ] {
         let (processed, left) = taken(&plan, Signal::Traces, &traces(&[span(0, &more)]));
         let sealed = processed.sealed.expect("a batch or what was not kept");
-        assert_eq!(sealed.sampled_out, u64::from(state.is_none()), "{more}");
+        assert_eq!(sealed.sampled_out.total(), u64::from(state.is_none()), "{more}");
         let written = &left["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["traceState"];
         assert_eq!(written.as_str(), state, "{more}");
     }

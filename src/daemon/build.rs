@@ -20,16 +20,7 @@ use super::DaemonError;
 /// [`DaemonError::Policy`] for what the config's own checks should have found.
 pub fn plan(config: &Config) -> Result<Arc<Plan>, DaemonError> {
     let keyring = config.key.clone().map(Arc::new);
-    let mut tiers = Vec::new();
-    for (tier, policy) in config.tiers.iter().zip(policies(config)?) {
-        tiers.push(TierPlan { name: tier.name.clone(), policy });
-    }
-    let mut tier_of_kind = [0; Kind::ALL.len()];
-    for (index, tier) in config.tiers.iter().enumerate() {
-        for kind in &tier.kinds {
-            tier_of_kind[*kind as usize] = index;
-        }
-    }
+    let (tiers, tier_of_kind) = tier_plans(config)?;
     let rules: Vec<RawRule> = config
         .classify
         .iter()
@@ -41,6 +32,26 @@ pub fn plan(config: &Config) -> Result<Arc<Plan>, DaemonError> {
         signals.filter(|(signal, _)| *signal != Signal::Logs).collect();
     let plan = Plan::new(tiers, tier_of_kind, rules, sampler(config)?, keyring).with_items(&items);
     Ok(plan.with_cumulative(wants_sums(config)))
+}
+
+/// The tiers as the pipeline sees them, and the tier of each kind.
+///
+/// # Errors
+/// As [`plan`].
+pub(super) fn tier_plans(
+    config: &Config,
+) -> Result<(Vec<TierPlan>, [usize; Kind::ALL.len()]), DaemonError> {
+    let mut tiers = Vec::new();
+    for (tier, policy) in config.tiers.iter().zip(policies(config)?) {
+        tiers.push(TierPlan { name: tier.name.clone(), policy });
+    }
+    let mut tier_of_kind = [0; Kind::ALL.len()];
+    for (index, tier) in config.tiers.iter().enumerate() {
+        for kind in &tier.kinds {
+            tier_of_kind[*kind as usize] = index;
+        }
+    }
+    Ok((tiers, tier_of_kind))
 }
 
 /// Whether a sink of a tier of metrics knows cumulative ones only.

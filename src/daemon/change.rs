@@ -21,6 +21,7 @@ use super::feed::Current;
 use super::reload::{Changes, align, changes};
 use super::retention::Kept;
 use super::running::{Daemon, notify};
+use super::sampling::Telling;
 use super::start::{route_panels, when_full};
 use super::windows;
 use super::{inputs, plan, routes};
@@ -115,7 +116,11 @@ impl Daemon {
         }
         let running = self.routes.iter().map(|route| &route.prepared);
         let by_tier = routes::by_tier(self.config.tiers.len(), &running);
-        self.feed.replace(Current { plan, routes: by_tier });
+        let telling = Telling::new(&self.config, running).unwrap_or_else(|error| {
+            failures.push(chain(&error));
+            self.feed.current().telling
+        });
+        self.feed.replace(Current { plan, routes: by_tier, telling });
         let kept = Arc::new(Kept::new(&self.config, &self.routes));
         *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
         for source in sources {

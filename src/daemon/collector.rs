@@ -69,7 +69,7 @@ impl Collector {
     pub(super) fn new(feed: Arc<Feed>, echo: Option<ProtectedEcho>) -> Self {
         // In this order: a replacement between the two is followed once more, for nothing.
         let generation = feed.generation();
-        let Current { plan, routes } = feed.current();
+        let Current { plan, routes, .. } = feed.current();
         let n_tiers = plan.tiers.len();
         let mut tickets = Vec::new();
         tickets.resize_with(n_tiers, || None);
@@ -94,7 +94,7 @@ impl Collector {
         if generation == self.generation {
             return;
         }
-        let Current { plan, routes } = self.feed.current();
+        let Current { plan, routes, .. } = self.feed.current();
         (self.generation, self.routes) = (generation, routes);
         self.pipeline.follow(plan);
         self.stream = None;
@@ -113,7 +113,12 @@ impl Collector {
     }
 
     fn append(&mut self, sealed: Vec<Sealed>) {
-        for Sealed { tier, batch, sampled_out } in sealed {
+        for sealed in sealed {
+            if let Some(tally) = &self.feed.tally {
+                tally.note(&sealed);
+            }
+            let Sealed { tier, batch, sampled_out } = sealed;
+            let sampled_out = sampled_out.total();
             let (spool, tier_id) = (&self.feed.spool, TierId(tier as u8));
             let ticket = if self.can_reread {
                 spool.append_rereadable(tier_id, batch, sampled_out)

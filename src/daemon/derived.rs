@@ -12,8 +12,8 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::config::derive::{Derive, DeriveRule, MetricType};
 use crate::config::{Config, tiers::Signal};
@@ -28,6 +28,7 @@ use crate::sources::{Intake, new_source_key, now_ns};
 
 use super::collector::Collector;
 use super::feed::Feed;
+use super::ticker::{Ticker, Work};
 
 mod snapshot;
 
@@ -166,53 +167,23 @@ impl Teller {
 }
 
 /// The thread that tells.
-pub(super) struct Running {
-    stop: Arc<(Mutex<bool>, Condvar)>,
-    thread: std::thread::JoinHandle<()>,
+///
+/// # Errors
+/// When the system has no more threads.
+pub(super) fn start(derived: Arc<Derived>, feed: Arc<Feed>) -> std::io::Result<Ticker> {
+    let intake = Collector::new(feed, None);
+    let teller = Teller { derived, intake, source_key: new_source_key(), n_told: 0 };
+    Ticker::start(SOURCE, teller)
 }
 
-impl Running {
-    /// Runs until told to stop.
-    ///
-    /// # Errors
-    /// When the system has no more threads.
-    pub(super) fn start(derived: Arc<Derived>, feed: Arc<Feed>) -> std::io::Result<Self> {
-        let stop = Arc::<(Mutex<bool>, Condvar)>::default();
-        let told = Arc::clone(&stop);
-        let thread = std::thread::Builder::new().name(SOURCE.to_owned()).spawn(move || {
-            let (every, source_key) = (derived.every, new_source_key());
-            let intake = Collector::new(feed, None);
-            let mut teller = Teller { derived, intake, source_key, n_told: 0 };
-            while !stops_within(&told, every) {
-                teller.tell(false);
-            }
-            teller.tell(true);
-        })?;
-        Ok(Self { stop, thread })
+impl Work for Teller {
+    fn wait(&self) -> Duration {
+        self.derived.every
     }
 
-    /// Tells a last time, behind all that sources said. Blocks for as long as that takes.
-    pub(super) fn end(self) {
-        *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.stop.1.notify_one();
-        if self.thread.join().is_err() {
-            tracing::error!("the thread of derived metrics panicked");
-        }
+    fn run(&mut self, is_last: bool) {
+        self.tell(is_last);
     }
-}
-
-/// Waits for `time`, or until told to stop, which it says.
-fn stops_within((is_told, wake): &(Mutex<bool>, Condvar), time: Duration) -> bool {
-    let until = Instant::now() + time;
-    let mut is_over = is_told.lock().unwrap_or_else(PoisonError::into_inner);
-    while !*is_over {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return false;
-        }
-        is_over = wake.wait_timeout(is_over, left).unwrap_or_else(PoisonError::into_inner).0;
-    }
-    true
 }
 
 /// The built-in rules and the config's own; what could not be read is an error of the config.

@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::event::slab::Pool;
 use crate::pipeline::Plan;
+use crate::pipeline::tally::Tally;
 use crate::spool::Spool;
 use crate::telemetry::RouteCounters;
 
 use super::derived::Derived;
+use super::sampling::Telling;
 
 /// See the module.
 pub(super) struct Feed {
@@ -16,6 +18,8 @@ pub(super) struct Feed {
     pub(super) pool: Arc<Pool>,
     /// What is measured of events, if anything.
     pub(super) derived: Option<Arc<Derived>>,
+    /// What counts what sampling keeps, where that is told.
+    pub(super) tally: Option<Arc<Tally>>,
     current: Mutex<Current>,
     /// Number of `current`: one load tells a source that nothing changed.
     generation: AtomicU64,
@@ -27,6 +31,8 @@ pub(super) struct Current {
     pub(super) plan: Arc<Plan>,
     /// The routes' counters, by tier.
     pub(super) routes: Arc<[Vec<Arc<RouteCounters>>]>,
+    /// How sampling windows are told, if they are.
+    pub(super) telling: Option<Arc<Telling>>,
 }
 
 impl Feed {
@@ -35,9 +41,10 @@ impl Feed {
         pool: Arc<Pool>,
         current: Current,
         derived: Option<Arc<Derived>>,
+        tally: Option<Arc<Tally>>,
     ) -> Self {
         let (current, generation) = (Mutex::new(current), AtomicU64::new(0));
-        Self { spool, pool, derived, current, generation }
+        Self { spool, pool, derived, tally, current, generation }
     }
 
     /// The number of the config that holds.

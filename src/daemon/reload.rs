@@ -6,6 +6,8 @@
 
 use crate::config::{Config, Tier, sinks, sources};
 
+use super::sampling::is_wanted;
+
 /// What is to be done. What changed is both gone and new.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Changes {
@@ -77,6 +79,7 @@ fn fixed_parts(old: &Config, next: &Config) -> Vec<String> {
         ("the names of the tiers", names(old) != names(next)),
         ("echo", old.echo != next.echo),
         ("derive", old.derive != next.derive),
+        ("tiers of kind sampling", is_wanted(old) != is_wanted(next)),
         ("sample.window", windows(old) != windows(next) && names(old) == names(next)),
     ];
     parts.into_iter().filter(|(_, differs)| *differs).map(|(part, _)| part.to_owned()).collect()

@@ -378,7 +378,7 @@ fn row_names(tier: &Tier, config: &Config) -> Arc<row::Names> {
 }
 
 /// Words for the numbers of `pipeline::sample::rule`.
-fn sampling_rules(config: &Config) -> Vec<String> {
+pub(super) fn sampling_rules(config: &Config) -> Vec<String> {
     use crate::pipeline::sample::rule;
     let mut words = vec![String::new(); usize::from(rule::KEEP)];
     for (number, word) in [

@@ -19,7 +19,8 @@ use super::retention::Kept;
 use super::routes;
 use super::signals::{Notice, Signals};
 use super::start::start;
-use super::{DaemonError, Reload, RunOptions, derived, windows};
+use super::ticker::Ticker;
+use super::{DaemonError, Reload, RunOptions, windows};
 
 /// What draining the sources may take of the grace period after a signal.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
@@ -44,7 +45,8 @@ pub(super) struct Daemon {
     pub(super) feed: Arc<Feed>,
     pub(super) routes: Vec<routes::Running>,
     pub(super) windows: Vec<windows::Running>,
-    pub(super) derived: Option<derived::Running>,
+    pub(super) derived: Option<Ticker>,
+    pub(super) sampling: Option<Ticker>,
     /// All routes that there ever were: their counters go on when they come back.
     pub(super) books: Vec<routes::Prepared>,
     pub(super) sources: Vec<inputs::Running>,
@@ -146,6 +148,10 @@ impl Daemon {
         // No signal of what is undecided comes any more.
         let decided_by = Instant::now() + Duration::from_secs(2);
         windows::Running::end_all(std::mem::take(&mut self.windows), decided_by).await;
+        if let Some(sampling) = self.sampling.take() {
+            // Behind all that was decided.
+            let _ = tokio::task::spawn_blocking(move || sampling.end()).await;
+        }
         let spool = Arc::clone(&self.spool);
         let sync_by = Instant::now() + Duration::from_secs(2);
         let closed = tokio::task::spawn_blocking(move || spool.close(sync_by)).await;

@@ -23,7 +23,9 @@ use super::inputs::{self, make_folder, protected_echo};
 use super::retention::Kept;
 use super::routes::{self, connect};
 use super::running::{ChildSource, Daemon, notify};
+use super::sampling;
 use super::signals::Signals;
+use super::ticker::Ticker;
 use super::windows;
 use super::{DaemonError, Reload, plan};
 
@@ -54,10 +56,13 @@ pub(super) async fn start(
     let admin = bind_admin(&config).await?;
     let config_file = reload.as_ref().filter(|reload| reload.is_watched);
     let config_file = config_file.map(|reload| ConfigFile::new(reload.path.clone()));
-    let feed = feed(&config, plan, &books, (&spool, &pool));
+    let feed = feed(&config, plan, &books, (&spool, &pool))?;
     let windows = windows::Running::start(&config, &books, &spool, &feed);
     let derived = feed.derived.clone();
-    let derived = derived.map(|it| derived::Running::start(it, Arc::clone(&feed))).transpose()?;
+    let derived = derived.map(|it| derived::start(it, Arc::clone(&feed))).transpose()?;
+    let tally = feed.tally.clone();
+    let sampling = tally.map(|it| sampling::Teller::new(Arc::clone(&feed), it));
+    let sampling = sampling.map(|it| Ticker::start(sampling::SOURCE, it)).transpose()?;
     let prepared = prepare_sources(&config)?;
     let child = prepared.iter().find(|source| source.child.is_some());
     let child = child.map(|source| ChildSource::new(&source.panel.name));
@@ -87,6 +92,7 @@ pub(super) async fn start(
         routes,
         windows,
         derived,
+        sampling,
         books,
         sources,
         source_books,
@@ -118,12 +124,14 @@ fn feed(
     plan: Arc<Plan>,
     books: &[routes::Prepared],
     (spool, pool): (&Arc<Spool>, &Arc<Pool>),
-) -> Arc<Feed> {
+) -> Result<Arc<Feed>, DaemonError> {
     let derived = Derived::new(config);
     let observation = derived.as_ref().map(|derived| Arc::clone(&derived.observation));
     let plan = plan.with_observation(observation);
-    let current = Current { plan, routes: routes::by_tier(config.tiers.len(), &books.iter()) };
-    Arc::new(Feed::new(Arc::clone(spool), Arc::clone(pool), current, derived))
+    let routes = routes::by_tier(config.tiers.len(), &books.iter());
+    let telling = sampling::Telling::new(config, books.iter())?;
+    let (current, tally) = (Current { plan, routes, telling }, sampling::tally(config));
+    Ok(Arc::new(Feed::new(Arc::clone(spool), Arc::clone(pool), current, derived, tally)))
 }
 
 /// Each route as a task of its own.

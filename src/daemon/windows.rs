@@ -8,7 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Tier};
-use crate::deliver::window::{SINK, Window};
+pub(super) use crate::deliver::window::SINK;
+use crate::deliver::window::Window;
 use crate::deliver::{DrainSwitch, drain};
 use crate::pipeline::fates::Fates;
 use crate::pipeline::plan::Windows;
@@ -142,6 +143,7 @@ impl Running {
                 window,
                 early_bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
                 plan: move || plan.current().plan,
+                tally: feed.tally.clone().map(|tally| (index, tally)),
                 counters: Arc::clone(&prepared.counters),
                 status: Arc::clone(&prepared.status),
             };

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::pipeline::Plan;
+use crate::pipeline::tally::Tally;
 use crate::pipeline::window::decide;
 use crate::protect::outputs::Sealed;
 use crate::spool::{Cursor, Entry, Spool, Ticket, TierId};
@@ -50,6 +51,8 @@ pub struct Window<P> {
     pub early_bytes: i64,
     /// The plan that holds now.
     pub plan: P,
+    /// What counts what is decided, where that is told, and the tier's index there.
+    pub tally: Option<(usize, Arc<Tally>)>,
     /// The books of the route [`SINK`].
     pub counters: Arc<RouteCounters>,
     /// Its status.
@@ -155,6 +158,9 @@ impl<P: Fn() -> Arc<Plan> + Send> Window<P> {
         let windows = plan.windows.as_ref()?;
         let is_early = self.is_crowded();
         let (kept, n_dropped) = decide(&entry.batch, &plan.sampler, &windows.fates, is_early);
+        if let Some((tier, tally)) = &self.tally {
+            tally.note_decided(*tier, &entry.batch, kept.as_deref());
+        }
         let n_left = match kept {
             Some(kept) => {
                 drop(self.spool.append_rereadable(self.kept, kept, n_dropped));

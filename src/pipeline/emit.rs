@@ -59,7 +59,7 @@ impl Pipeline {
             return true;
         }
         if !self.is_kept(line, meaning, values, &mut record) {
-            out.sample_out(tier);
+            out.sample_out(tier, record.kind());
             return true;
         }
         self.work.splice.clear();
@@ -103,7 +103,7 @@ impl Pipeline {
                 set_spans(&mut record, line, meaning, &values);
                 self.gather(tier, place, None, record, out);
             } else {
-                out.sample_out(tier);
+                out.sample_out(tier, record.kind());
             }
         }
         self.work.values = values;

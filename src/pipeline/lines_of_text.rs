@@ -54,7 +54,7 @@ impl Pipeline {
                 self.search(line, all, Form::Text, KeyHint::NONE, tier, entities);
                 self.gather(tier, place, repaired, record, out);
             } else {
-                out.sample_out(tier);
+                out.sample_out(tier, record.kind());
             }
         }
         self.work.inner = inner;

@@ -19,9 +19,10 @@ use super::protected::Protected;
 use crate::event::batch::Batch;
 use crate::event::chunk::{Chunk, Lines};
 use crate::event::origin::Origin;
-use crate::event::record::Record;
+use crate::event::record::{Kind, Record};
 use crate::event::signal::Signal;
 use crate::event::slab::Slab;
+use crate::event::strata::{SampledOut, Stratum};
 
 /// A slab that is filled to less than this part is given back, and its lines copied out of it.
 const SPARSE: usize = 4;
@@ -34,7 +35,7 @@ pub struct Sealed {
     /// Its lines.
     pub batch: Protected,
     /// Events of the chunk that this tier did not keep by sampling.
-    pub sampled_out: u64,
+    pub sampled_out: SampledOut,
 }
 
 impl Sealed {
@@ -42,6 +43,7 @@ impl Sealed {
     /// protection; `sampled_out` of its items were not kept.
     #[must_use]
     pub fn request(tier: usize, batch: Batch, sampled_out: u64) -> Self {
+        let sampled_out = SampledOut::of(Stratum::SPANS, sampled_out);
         Self { tier, batch: Protected::seal(batch), sampled_out }
     }
 
@@ -51,7 +53,7 @@ impl Sealed {
         let (source_base, source_end) = (end, end);
         let nothing =
             Batch { source_key, source_base, source_end, observed_ns, ..Batch::default() };
-        Self { tier, batch: Protected::seal(nothing), sampled_out: 0 }
+        Self { tier, batch: Protected::seal(nothing), sampled_out: SampledOut::default() }
     }
 }
 
@@ -80,7 +82,7 @@ struct Tier {
     side: Slab,
     /// First record of `table` whose line lies in `side`, for each such record.
     in_side: Vec<u32>,
-    sampled_out: u64,
+    sampled_out: SampledOut,
 }
 
 impl Outputs {
@@ -146,9 +148,9 @@ impl Outputs {
     }
 
     /// Counts an event of `tier` that sampling did not keep.
-    pub fn sample_out(&mut self, tier: usize) {
+    pub fn sample_out(&mut self, tier: usize, kind: Kind) {
         if let Some(tier) = self.tiers.get_mut(tier) {
-            tier.sampled_out += 1;
+            tier.sampled_out.add(Stratum::of(kind), 1);
         }
     }
 
@@ -217,10 +219,11 @@ impl Outputs {
         position_tier: usize,
         mut origin_for: impl FnMut(usize) -> Arc<Origin>,
     ) -> Vec<Sealed> {
-        let is_quiet = self.tiers.iter().all(|tier| tier.table.is_empty() && tier.sampled_out == 0);
+        let is_idle = |tier: &Tier| tier.table.is_empty() && tier.sampled_out.total() == 0;
+        let is_quiet = self.tiers.iter().all(is_idle);
         let mut sealed = Vec::new();
         for (index, tier) in std::mem::take(&mut self.tiers).into_iter().enumerate() {
-            let is_used = !tier.table.is_empty() || tier.sampled_out > 0;
+            let is_used = !is_idle(&tier);
             let carries_position = is_quiet && index == position_tier;
             if !is_used && !carries_position {
                 continue;
@@ -300,7 +303,7 @@ mod tests {
     fn nothing_stays_of_what_was_not_kept() {
         let mut out = outputs(b"keep1\nSECRET\nother\nSECRET-LONGER\nkeep2\n");
         out.put(0, 0, 5, Record::new(0, 0));
-        out.sample_out(0);
+        out.sample_out(0, Kind::Application);
         out.put(1, 13, 18, Record::new(0, 0));
         out.put_rewritten(
             0,
@@ -315,7 +318,7 @@ mod tests {
             ["keep1", "a line that grew far beyond its room in the slab", "keep2",]
         );
         assert_eq!(lines(&sealed[1]), ["other"]);
-        assert_eq!(sealed[0].sampled_out, 1);
+        assert_eq!(sealed[0].sampled_out.total(), 1);
         for sealed in &sealed {
             assert!(memchr::memmem::find(sealed.batch.slab.padded(), b"SECRET").is_none());
         }

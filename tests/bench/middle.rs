@@ -36,7 +36,8 @@ pub(crate) fn run(data: &[u8], plan: &Arc<Plan>, rounds: usize) -> (f64, u64) {
             let start = thread_cpu_ns();
             let sealed = pipeline.process(chunk);
             spent += thread_cpu_ns() - start;
-            n_lines += sealed.iter().map(|s| s.batch.len() as u64 + s.sampled_out).sum::<u64>();
+            n_lines +=
+                sealed.iter().map(|s| s.batch.len() as u64 + s.sampled_out.total()).sum::<u64>();
             at = end;
         }
         best = best.min(spent as f64 / n_lines as f64);

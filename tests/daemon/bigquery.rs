@@ -13,6 +13,8 @@ use super::rig::{Daemon, Place, until};
 
 #[path = "bigquery/access.rs"]
 mod access;
+#[path = "bigquery/companions.rs"]
+mod companions;
 #[path = "bigquery/faults.rs"]
 mod faults;
 #[path = "bigquery/kills.rs"]

@@ -76,14 +76,15 @@ pub(super) fn level_of(value: &Value) -> Result<Level> {
 }
 
 pub(super) fn kind_of(value: &Value) -> Result<Kind> {
-    let words = || Kind::ALL.into_iter().map(Kind::as_str);
+    let words = || Kind::OF_LINES.into_iter().map(Kind::as_str);
     let list = || words().collect::<Vec<_>>().join(", ");
     let Literal::Text(text) = &value.literal else {
         let error = ConditionError::new(value.place, "a kind is compared with a word");
         return Err(error.hint(format!("Write one of these in quotes: {}.", list())));
     };
     let word = String::from_utf8_lossy(text);
-    Kind::parse(&word).ok_or_else(|| {
+    let kind = Kind::parse(&word).filter(|kind| Kind::OF_LINES.contains(kind));
+    kind.ok_or_else(|| {
         let error = ConditionError::new(value.place, format!("\"{word}\" is not a kind"));
         error.hint(match closest(&word, words()) {
             Some(meant) => format!("Did you mean \"{meant}\"? Kinds: {}.", list()),

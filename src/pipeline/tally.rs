@@ -1,0 +1,150 @@
+//! What sampling saw and kept, by tier, stratum and rule, until somebody takes the counts to tell
+//! them.
+//!
+//! Owns the counting, per batch. Who tells, and when, is the daemon's.
+//!
+//! # Why
+//! - Counted where a batch goes into its log: what is counted as kept is what the sinks are given.
+//! - An event that is not kept is dropped by its kind's rate, and by nothing else: keep rules keep
+//!   all that they hold for, and a threshold from upstream never drops here. So each event is
+//!   counted under one rule, and the counts of all rules are all events.
+//! - What waits for its window is counted when it is decided.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use super::sample::rule;
+use crate::event::batch::Batch;
+use crate::event::strata::{SampledOut, Stratum};
+use crate::protect::outputs::Sealed;
+
+/// What is counted by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Of {
+    /// Index of the tier.
+    pub tier: usize,
+    /// The stratum.
+    pub stratum: Stratum,
+    /// A number of [`rule`].
+    pub rule: u8,
+}
+
+/// Events by their fate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Kept.
+    pub kept: u64,
+    /// Not kept.
+    pub sampled_out: u64,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Tiers that decide by a window, by index.
+    has_window: Vec<bool>,
+    counts: Mutex<BTreeMap<Of, Counts>>,
+}
+
+impl Tally {
+    /// Counts nothing yet. `has_window`: whether each tier decides by a window.
+    #[must_use]
+    pub fn new(has_window: Vec<bool>) -> Self {
+        Self { has_window, counts: Mutex::default() }
+    }
+
+    /// Counts what the pipeline made of a chunk or a request for one tier.
+    pub fn note(&self, sealed: &Sealed) {
+        if !self.has_window.get(sealed.tier).copied().unwrap_or(false) {
+            self.add(sealed.tier, &sealed.batch, sealed.sampled_out);
+        }
+    }
+
+    /// Counts what became of `before` when its window was over.
+    pub fn note_decided(&self, tier: usize, before: &Batch, kept: Option<&Batch>) {
+        let mut sampled_out = SampledOut::default();
+        for (stratum, _) in decided(before) {
+            sampled_out.add(stratum, 1);
+        }
+        let nothing = Batch::default();
+        let kept = kept.unwrap_or(&nothing);
+        let mut left = SampledOut::default();
+        for (stratum, n) in sampled_out.each() {
+            let n_kept = decided(kept).filter(|(other, _)| *other == stratum).count() as u64;
+            left.add(stratum, n.saturating_sub(n_kept));
+        }
+        self.add(tier, kept, left);
+    }
+
+    fn add(&self, tier: usize, kept: &Batch, sampled_out: SampledOut) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        for run in decided(kept).collect::<Vec<_>>().chunk_by(|one, other| one == other) {
+            let (stratum, rule) = run[0];
+            counts.entry(Of { tier, stratum, rule }).or_default().kept += run.len() as u64;
+        }
+        for (stratum, n) in sampled_out.each() {
+            let of = Of { tier, stratum, rule: rule::RATE };
+            counts.entry(of).or_default().sampled_out += n;
+        }
+    }
+
+    /// Takes the counts: they begin anew.
+    #[must_use]
+    pub fn take(&self) -> BTreeMap<Of, Counts> {
+        std::mem::take(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Stratum and rule of each event that can be sampled.
+fn decided(batch: &Batch) -> impl Iterator<Item = (Stratum, u8)> {
+    batch.table.iter().filter_map(|record| {
+        let stratum = Stratum::of_event(batch.signal, record.kind())?;
+        Some((stratum, record.sampling_rule()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::record::{Kind, Record};
+
+    fn batch(rules: &[(Kind, u8)]) -> Batch {
+        let record = |(kind, rule): &(Kind, u8)| {
+            let mut record = Record::new(0, 0);
+            record.kind = *kind as u8;
+            record.threshold = u64::from(*rule) << 56;
+            record
+        };
+        Batch { table: rules.iter().map(record).collect(), ..Batch::default() }
+    }
+
+    #[test]
+    fn each_event_is_counted_under_one_rule() {
+        use Kind::{Application, Model};
+        let tally = Tally::new(vec![false, true]);
+        let kept = batch(&[(Application, rule::RATE), (Model, rule::KEEP), (Model, rule::WHOLE)]);
+        let sampled_out = SampledOut::of(Stratum::of(Application), 9);
+        tally.note(&Sealed { sampled_out, ..Sealed::request(0, kept, 0) });
+        // Not decided yet.
+        let undecided = || batch(&[(Application, rule::UNDECIDED); 5]);
+        tally.note(&Sealed::request(1, undecided(), 0));
+        tally.note_decided(1, &undecided(), Some(&batch(&[(Application, rule::EARLY); 2])));
+        tally.note_decided(1, &undecided(), None);
+        let counts: Vec<_> = tally
+            .take()
+            .into_iter()
+            .map(|(of, n)| ((of.tier, of.stratum.as_str(), of.rule), (n.kept, n.sampled_out)))
+            .collect();
+        assert_eq!(
+            counts,
+            [
+                ((0, "application", rule::RATE), (1, 9)),
+                ((0, "model", rule::WHOLE), (1, 0)),
+                ((0, "model", rule::KEEP), (1, 0)),
+                ((1, "application", rule::RATE), (0, 8)),
+                ((1, "application", rule::EARLY), (2, 0)),
+            ]
+        );
+        assert!(tally.take().is_empty());
+    }
+}
