@@ -12,6 +12,7 @@ pub mod context;
 pub mod decided;
 pub mod entity;
 pub mod find;
+pub mod marks;
 pub mod matrix;
 pub mod outputs;
 pub mod policy;

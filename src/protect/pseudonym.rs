@@ -34,10 +34,10 @@ use super::entity::Entity;
 /// The least a key must have.
 pub const KEY_BYTES_MIN: usize = 32;
 /// Characters of a token behind its key id.
-const TOKEN_CHARS: usize = 26;
+pub(super) const TOKEN_CHARS: usize = 26;
 /// Bytes of the hash that they come from.
 const TOKEN_BYTES: usize = 17;
-const KEY_ID_MAX: usize = 16;
+pub(super) const KEY_ID_MAX: usize = 16;
 
 /// Why bytes are no key file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -44,6 +44,7 @@ mod logfmt;
 mod mapping;
 mod members;
 pub mod model_event;
+mod redactions;
 pub mod sampling_window;
 pub mod schema;
 mod text;
@@ -99,11 +100,12 @@ pub struct FeatureFlag<'a> {
 /// What protection changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redaction<'a> {
-    /// The field; none where only the line as a whole is known to have been changed.
+    /// The field, `*` for the elements of a list; none where only the line as a whole is known to
+    /// have been changed.
     pub path: Option<Cow<'a, str>>,
     /// What was found there.
     pub entity: Option<Cow<'a, str>>,
-    /// What was done.
+    /// `mask`, `hash`, `changed` (dropped, cut or made coarser), or `others`, which are too many.
     pub action: Cow<'a, str>,
     /// How often.
     pub n: Option<i64>,

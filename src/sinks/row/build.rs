@@ -13,9 +13,10 @@ use std::sync::Arc;
 use super::alias::Lookup;
 use super::mapping::Mapping;
 use super::members::Members;
+use super::redactions::Redactions;
 use super::schema::Schema;
 use super::{EVENT_BYTES_MAX, Names};
-use super::{Micros, Redaction, Row, logfmt, text};
+use super::{Micros, Row, logfmt, text};
 use crate::event::batch::Event;
 use crate::event::record::Flags;
 use crate::sinks::json;
@@ -86,6 +87,10 @@ fn frame<'a>(names: &'a Names, event: Event<'a>, is_lossy: bool) -> Row<'a> {
         name.map(|name| Cow::Borrowed(name.as_str()))
     };
     let probability = record.probability();
+    let redactions = match record.has(Flags::REDACTED) {
+        true => Redactions::of(&json::utf8(event.bytes)),
+        false => Redactions::default(),
+    };
     Row {
         record_id: record_id(event).into(),
         event_ts: Micros(record.ts_ns.div_euclid(1000)),
@@ -104,7 +109,8 @@ fn frame<'a>(names: &'a Names, event: Event<'a>, is_lossy: bool) -> Row<'a> {
         sample_threshold: Some(threshold(record.sampling_threshold())),
         redaction_policy: (!names.policy.is_empty())
             .then_some(Cow::Borrowed(names.policy.as_str())),
-        redactions: redactions(record.flags),
+        redactions: redactions.all,
+        redaction_key_id: redactions.key_id.map(Cow::Owned),
         logging_errors: logging_errors(record.flags, is_lossy),
         ..Row::default()
     }
@@ -161,11 +167,6 @@ fn threshold(threshold: u64) -> Cow<'static, str> {
     }
     let digits = format!("{threshold:014x}");
     digits.trim_end_matches('0').to_owned().into()
-}
-
-fn redactions(flags: u16) -> Vec<Redaction<'static>> {
-    let changed = Redaction { path: None, entity: None, action: "changed".into(), n: None };
-    if flags & Flags::REDACTED != 0 { vec![changed] } else { Vec::new() }
 }
 
 fn logging_errors(flags: u16, is_lossy: bool) -> Vec<Cow<'static, str>> {

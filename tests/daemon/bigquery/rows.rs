@@ -173,3 +173,27 @@ fn letters(place: &Place) -> Vec<(String, String)> {
     });
     each.collect()
 }
+
+/// Each row says what protection did to which field.
+#[test]
+fn what_was_redacted() {
+    let bq = BigQuery::start();
+    let mut place = Place::with(&bq.config(""));
+    place.append(
+        "model.log",
+        &text(&[r#"{"event":"prediction","request_id":"r-0","model":"m","prediction":"ok","features":{"mails":["a@example.com","b@example.com"],"password":"hunter2"}}"#.to_owned()]),
+    );
+    let mut daemon = place.daemon(&[]);
+    delivered(&daemon, 1);
+    daemon.stop();
+    let row = &bq.rows()[0];
+    assert_eq!(
+        row["redactions"],
+        json!([
+            { "path": "features.mails.*", "entity": "email", "action": "mask", "n": 2 },
+            { "path": "features.password", "entity": null, "action": "mask", "n": 1 },
+        ]),
+        "{row:?}"
+    );
+    assert_eq!(row["redaction_policy"], json!(TIER));
+}
