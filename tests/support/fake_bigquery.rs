@@ -303,6 +303,18 @@ impl FakeBigQuery {
         tokens::user(&self.token_url()).to_string()
     }
 
+    /// A file by which that user acts as another account.
+    pub(crate) fn impersonation_json(&self) -> String {
+        let user = tokens::user(&self.token_url());
+        tokens::impersonation(&user, &self.rest_url()).to_string()
+    }
+
+    /// A file for a workload elsewhere, and what stands in its own file `subject`.
+    pub(crate) fn external_json(&self, subject: &str, is_impersonating: bool) -> (String, String) {
+        let file = tokens::external(&self.rest_url(), subject, is_impersonating);
+        (file.to_string(), tokens::subject_token().to_owned())
+    }
+
     pub(crate) fn token_url(&self) -> String {
         format!("{}/token", self.rest_url())
     }

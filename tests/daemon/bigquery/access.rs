@@ -47,6 +47,57 @@ fn a_service_account() {
     bigquery.assert_once(ids(0..100));
 }
 
+/// A user who may act as another account; and a workload elsewhere, as itself and as that account.
+#[test]
+fn impersonation_and_external_accounts() {
+    for (is_external, is_impersonating) in [(false, true), (true, false), (true, true)] {
+        let bigquery = guarded();
+        let mut place = place(&bigquery);
+        let file = match is_external {
+            false => bigquery.fake.impersonation_json(),
+            true => {
+                let subject = place.path("subject").display().to_string();
+                let (file, token) = bigquery.fake.external_json(&subject, is_impersonating);
+                std::fs::write(subject, token).expect("written");
+                file
+            }
+        };
+        std::fs::write(place.path("account.json"), file).expect("written");
+        place.append("model.log", &predictions(0..100));
+        let mut daemon = place.daemon(&[]);
+        delivered(&daemon, 100);
+        assert_no_secrets(&daemon);
+        daemon.stop();
+        bigquery.assert_once(ids(0..100));
+        let asked = |part: &str| bigquery.fake.called().iter().any(|one| one.path.contains(part));
+        assert_eq!((asked("/sts"), asked(":generateAcc")), (is_external, is_impersonating));
+    }
+}
+
+/// What the environment has: a file that it names, or a machine's own account.
+#[test]
+fn application_default_credentials() {
+    for is_machine in [false, true] {
+        let bigquery = guarded();
+        let mut place = place(&bigquery);
+        place.configure(&bigquery.config("").replace(", anonymous: true", ""));
+        place.append("model.log", &predictions(0..100));
+        let (host, file) = (bigquery.fake.rest_url(), place.path("account.json"));
+        let mut daemon = place.run(&["run", "--config", "sidewake.yaml"], |command| {
+            match is_machine {
+                true => command.env("GCE_METADATA_HOST", host.trim_start_matches("http://")),
+                false => command.env("GOOGLE_APPLICATION_CREDENTIALS", file),
+            };
+        });
+        delivered(&daemon, 100);
+        assert_no_secrets(&daemon);
+        daemon.stop();
+        bigquery.assert_once(ids(0..100));
+        let asked = bigquery.fake.called();
+        assert_eq!(asked.iter().any(|one| one.path.starts_with("/computeMeta")), is_machine);
+    }
+}
+
 /// A token that is good no longer, long before its end: another one is asked for at once, by rows
 /// and by what looks at the table alike.
 #[test]

@@ -119,7 +119,7 @@ pub(crate) async fn serve(
         body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
         status: 0,
     };
-    let is_token = path == "/token" || path.starts_with("/computeMetadata/");
+    let is_token = tokens::is_path(&path);
     let (act, index, n_releases) = {
         let mut state = fake.state();
         let acts = if is_token { &mut state.token_acts } else { &mut state.rest_acts };

@@ -1,4 +1,5 @@
-//! Tokens: a service account's by `/token`, a machine's by the metadata server, and which are good.
+//! Tokens: a service account's by `/token`, a machine's by the metadata server, a workload's by
+//! `/sts`, those of another account by its `:generateAccessToken`; and which are good.
 //!
 //! Owns what an assertion must say and be signed by. The account and its key are for tests alone:
 //! nothing else knows them.
@@ -18,6 +19,12 @@ const KEY: &str = include_str!("../../fixtures/bigquery-account/key.pem");
 const EMAIL: &str = "sidewake@test.iam.gserviceaccount.com";
 const CLIENT_SECRET: &str = "GOCSPX-of-a-test";
 const REFRESH_TOKEN: &str = "1//of-a-test";
+/// Whose tokens may be had by impersonation.
+const WRITER: &str = "writer@test.iam.gserviceaccount.com";
+/// What a workload shows at `/sts`, and for whom.
+const SUBJECT_TOKEN: &str = "eyJ-of-a-workload";
+const AUDIENCE: &str =
+    "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q";
 const KEY_ID: &str = "0123456789abcdef0123456789abcdef01234567";
 const SCOPES: [&str; 3] = [
     "https://www.googleapis.com/auth/bigquery",
@@ -85,6 +92,48 @@ pub(crate) fn user(token_url: &str) -> Value {
     })
 }
 
+/// A file by which `source` acts as another account.
+pub(crate) fn impersonation(source: &Value, rest_url: &str) -> Value {
+    json!({
+        "type": "impersonated_service_account",
+        "service_account_impersonation_url": impersonation_url(rest_url),
+        "delegates": [],
+        "source_credentials": source,
+    })
+}
+
+fn impersonation_url(rest_url: &str) -> String {
+    format!("{rest_url}/v1/projects/-/serviceAccounts/{WRITER}:generateAccessToken")
+}
+
+/// A file by which a workload elsewhere, whose own token is in the file `subject`, has tokens; as
+/// itself or as another account.
+pub(crate) fn external(rest_url: &str, subject: &str, is_impersonating: bool) -> Value {
+    let mut file = json!({
+        "type": "external_account",
+        "audience": AUDIENCE,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": format!("{rest_url}/sts"),
+        "credential_source": { "file": subject },
+    });
+    if is_impersonating {
+        file["service_account_impersonation_url"] = json!(impersonation_url(rest_url));
+    }
+    file
+}
+
+/// What stands in that file.
+pub(crate) fn subject_token() -> &'static str {
+    SUBJECT_TOKEN
+}
+
+/// Whether tokens are asked for by this path.
+pub(crate) fn is_path(path: &str) -> bool {
+    matches!(path, "/token" | "/sts")
+        || path.starts_with("/computeMetadata/")
+        || path.ends_with(":generateAccessToken")
+}
+
 impl State {
     /// Whether a request has a token that is good; that it has none is an offence.
     pub(crate) fn authorized(&mut self, header: &str, path: &str) -> Result<(), String> {
@@ -125,6 +174,12 @@ pub(crate) fn serve(
             }
         };
     }
+    if path == "/sts" {
+        return exchanged(state, called, body, life);
+    }
+    if path.ends_with(":generateAccessToken") {
+        return impersonated(state, called, path, life);
+    }
     let flavor = called.headers.get("metadata-flavor").map(String::as_str);
     let is_asked_well = called.method == "GET" && flavor == Some("Google");
     let known = "/computeMetadata/v1/instance/service-accounts/default/";
@@ -139,6 +194,57 @@ pub(crate) fn serve(
     };
     said.is_metadata = true;
     said
+}
+
+/// A workload's own token for one of ours.
+fn exchanged(state: &mut State, called: &Called, body: &[u8], life: Duration) -> Said {
+    let wanted = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:jwt"),
+        ("subject_token", SUBJECT_TOKEN),
+        ("audience", AUDIENCE),
+    ];
+    let form = Form(body);
+    let no = wanted.into_iter().find(|(name, value)| form.field(name).as_deref() != Ok(*value));
+    if let Some((name, _)) = no.filter(|_| called.method == "POST") {
+        state.offend(format!("/sts: {name}: {:?}", form.field(name)));
+        return Said::error(400, "invalid_request", name);
+    }
+    let mut said = state.tokens.give(life);
+    said["issued_token_type"] = json!("urn:ietf:params:oauth:token-type:access_token");
+    Said::ok(said)
+}
+
+/// A token of the account that may be acted as.
+fn impersonated(state: &mut State, called: &Called, path: &str, life: Duration) -> Said {
+    let header = called.headers.get("authorization").cloned().unwrap_or_default();
+    if let Err(no) = state.authorized(&header, path) {
+        return Said::error(401, "authError", &no);
+    }
+    let scopes = called.body["scope"].as_array().cloned().unwrap_or_default();
+    let are_ours = !scopes.is_empty()
+        && scopes.iter().all(|one| one.as_str().is_some_and(|one| SCOPES.contains(&one)));
+    if called.method != "POST" || !path.contains(WRITER) || !are_ours {
+        state.offend(format!("{path}: {}", called.body));
+        return Said::error(403, "PERMISSION_DENIED", path);
+    }
+    let given = state.tokens.give(life);
+    let until = time::OffsetDateTime::now_utc() + life;
+    let until = until.format(&time::format_description::well_known::Rfc3339).expect("a time");
+    Said::ok(json!({ "accessToken": given["access_token"], "expireTime": until }))
+}
+
+/// A form in the body of a request.
+struct Form<'a>(&'a [u8]);
+
+impl Form<'_> {
+    fn field(&self, name: &str) -> Result<String, String> {
+        let form = std::str::from_utf8(self.0).map_err(|error| error.to_string())?;
+        let pairs = form.split('&').filter_map(|pair| pair.split_once('='));
+        let found = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next();
+        found.and_then(percent_decoded).ok_or_else(|| format!("no {name}"))
+    }
 }
 
 /// Whether a form holds an assertion that is ours.
@@ -156,17 +262,12 @@ fn granted(called: &Called, body: &[u8], token_url: &str) -> Result<(), String> 
     if called.method != "POST" || !kind.starts_with("application/x-www-form-urlencoded") {
         return Err(format!("{} of {kind}", called.method));
     }
-    let form = std::str::from_utf8(body).map_err(|error| error.to_string())?;
-    let field = |name: &str| {
-        let pairs = form.split('&').filter_map(|pair| pair.split_once('='));
-        let found = pairs.filter(|(key, _)| *key == name).map(|(_, value)| value).next();
-        found.and_then(percent_decoded).ok_or_else(|| format!("no {name}"))
-    };
-    let grant = field("grant_type")?;
+    let form = Form(body);
+    let grant = form.field("grant_type")?;
     if grant != "urn:ietf:params:oauth:grant-type:jwt-bearer" {
         return Err(format!("grant_type {grant}"));
     }
-    asserted(&field("assertion")?, token_url)
+    asserted(&form.field("assertion")?, token_url)
 }
 
 /// An assertion, for which a token is given.
