@@ -23,6 +23,8 @@ mod kills;
 mod real;
 #[path = "bigquery/rows.rs"]
 mod rows;
+#[path = "bigquery/storms.rs"]
+mod storms;
 #[path = "bigquery/tables.rs"]
 mod tables;
 

@@ -1,22 +1,17 @@
-//! SIGKILL in each phase of an append, and at random moments; files that are damaged, gone or those
-//! of another config meanwhile.
+//! SIGKILL in each phase of an append; files that are damaged, gone or those of another config
+//! meanwhile.
 
 use std::fs::{self, File};
-use std::io::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
-use std::time::Duration;
 
 use rustix::process::Signal;
 
 use super::super::fake_bigquery::{Act, CallAct, RestAct, code};
-use super::super::files::Random;
 use super::*;
 
 /// Waits until nothing is on its way.
 #[track_caller]
-fn emptied(daemon: &Daemon) {
+pub(super) fn emptied(daemon: &Daemon) {
     daemon.metrics_when("none on its way", |metrics| {
         metrics.route("spooled_events", TIER, "bq") == 0 && metrics.is_balanced()
     });
@@ -316,74 +311,4 @@ fn dead_letters_are_replayed_beside_the_daemon() {
     daemon.stop();
     bigquery.assert_once(ids(0..200));
     assert_eq!(bigquery.fake.streams().len(), 1);
-}
-
-/// Now and then something fails.
-fn storm(bigquery: &BigQuery, random: &mut Random) {
-    let act = match random.below(24) {
-        0 => Act::StoreAndBreak,
-        1 => Act::Break,
-        2 => Act::say(code::ABORTED),
-        3 => Act::fail(code::UNAVAILABLE),
-        4 => Act::StoreAndHang,
-        5 => Act::Hang,
-        6..10 => Act::Slow(random.below(30)),
-        _ => return,
-    };
-    // One at a time, or a BigQuery that is asked rarely would only fail.
-    bigquery.fake.recover();
-    bigquery.fake.will([act]);
-}
-
-/// Writes until told to stop; how many there are.
-fn write_on(path: PathBuf, seed: u64, written: &AtomicUsize, is_over: &AtomicBool) {
-    let mut random = Random::of(seed);
-    let mut file = File::options().append(true).create(true).open(path).expect("opened");
-    while !is_over.load(SeqCst) {
-        let (from, n) = (written.load(SeqCst), 1 + random.below(20) as usize);
-        file.write_all(predictions(from..from + n).as_bytes()).expect("written");
-        written.store(from + n, SeqCst);
-        std::thread::park_timeout(Duration::from_micros(random.below(16_000)));
-    }
-}
-
-#[test]
-fn kills_in_a_storm() {
-    let rounds = if std::env::var_os("SIDEWAKE_SLOW").is_some() { 300 } else { 20 };
-    let mut random = Random::from_environment();
-    let bigquery = BigQuery::start();
-    let config = bigquery.config(", timeout: 300ms");
-    let config = config.replace("max_age: 20ms", "max_age: 5ms, max_bytes: 32KiB");
-    let mut place = Place::with(&config);
-    let (written, is_over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
-    let writer = {
-        let (written, is_over) = (Arc::clone(&written), Arc::clone(&is_over));
-        let (path, seed) = (place.path("model.log"), random.below(u64::MAX >> 33));
-        std::thread::spawn(move || write_on(path, seed, &written, &is_over))
-    };
-    for _ in 0..rounds {
-        let mut daemon = place.daemon(&[]);
-        if random.below(4) > 0 {
-            let (seen, more) = (bigquery.n_rows(), random.below(200) as usize);
-            until("some more rows", || {
-                storm(&bigquery, &mut random);
-                bigquery.n_rows() > seen + more
-            });
-        }
-        std::thread::park_timeout(Duration::from_micros(random.below(60_000)));
-        daemon.kill();
-    }
-    is_over.store(true, SeqCst);
-    writer.join().expect("no panic");
-    let n_written = written.load(SeqCst);
-    bigquery.fake.recover();
-    let mut daemon = place.daemon(&[]);
-    until("all rows", || bigquery.n_rows() >= n_written);
-    emptied(&daemon);
-    daemon.stop();
-    let n_streams = bigquery.fake.streams().len();
-    println!("{n_written} rows, {rounds} kills, {n_streams} streams");
-    bigquery.assert_once(ids(0..n_written));
-    // A process that is killed between the making of the first one and its first append has none.
-    assert!(n_streams <= 3, "{n_streams}");
 }
