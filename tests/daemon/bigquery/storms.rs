@@ -83,7 +83,12 @@ fn raged(
     let n_written = written.load(SeqCst);
     bigquery.fake.recover();
     let mut daemon = place.daemon(&[]);
-    until("all rows", || is_done(&bigquery, n_written));
+    // However many are left: each more is progress.
+    while !is_done(&bigquery, n_written) {
+        let seen = bigquery.n_rows();
+        println!("{seen} rows of {n_written} events");
+        until("more rows", || bigquery.n_rows() > seen + 1000 || is_done(&bigquery, n_written));
+    }
     emptied(&daemon);
     daemon.stop();
     let n_streams = bigquery.fake.streams().len();
