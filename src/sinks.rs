@@ -201,6 +201,8 @@ pub struct Response<'a> {
     pub headers: &'a [(&'static str, String)],
     /// What was sent.
     pub contents: Contents,
+    /// The body was not sent: this is what the transport asked for before it.
+    pub is_unsent: bool,
 }
 
 /// The status of a gRPC call.
@@ -238,11 +240,12 @@ pub enum Verdict {
         /// Its words, shortened.
         reason: String,
     },
-    /// Nothing of it is stored, for the sake of these rows: the events that they are of go to the
-    /// dead letters, and the others are sent again.
+    /// These rows are refused for good: the events that they are of go to the dead letters.
     RowsRefused {
         /// Which, by their number in the body, and why.
         rows: Vec<(usize, String)>,
+        /// What became of all others.
+        others: Others,
     },
     /// The destination does not know this form: encode the same events again, now that the sink
     /// has learned it. Answered so again, the body is refused.
@@ -259,6 +262,21 @@ pub enum Verdict {
     Unauthorised {
         /// Its words, shortened.
         reason: String,
+    },
+}
+
+/// What became of the rows that were not refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Others {
+    /// None is stored: all are sent again.
+    Unstored,
+    /// They are stored, all but these, which are sent again. An event of which one row is sent
+    /// again is sent again with all of its rows.
+    StoredBut {
+        /// Which, by their number in the body.
+        rows: Vec<usize>,
+        /// Why not at once, where the destination is to be left alone first.
+        pause: Option<String>,
     },
 }
 

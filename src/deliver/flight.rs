@@ -19,7 +19,7 @@ use super::span::{At, Run, Span, runs};
 use super::status::{RouteStatus, State};
 use super::transport::{Answer, Client, Outgoing, Resumed, SendError};
 use crate::sinks::{
-    Body, Contents, Encoder, Grpc, LogRange, Response, Sink, Suspects, Truncated, Verdict,
+    Body, Contents, Encoder, Grpc, LogRange, Others, Response, Sink, Suspects, Truncated, Verdict,
 };
 use crate::telemetry::RouteCounters;
 
@@ -105,7 +105,7 @@ pub(super) enum Resumption {
 
 enum End {
     Over(Tally),
-    /// Some events are dead letters, the others must be sent.
+    /// Some events are done with, dead letters or delivered; the others must be sent.
     Without(Vec<Piece>, Tally),
     /// Two halves, and whether they may be stored already.
     Split(Vec<Piece>, Vec<Piece>, bool),
@@ -141,7 +141,7 @@ impl Crew {
                 End::Over(more) => tally.add(more),
                 End::Without(rest, more) => {
                     tally.add(more);
-                    let n_refused = past.n_refused + more.n_events();
+                    let n_refused = past.n_refused + more.n_events() - more.delivered;
                     let past = Past { n_refused, n_reencoded: 0, ..past };
                     parts.push_front(self.encode(rest, past, now_ns));
                 }
@@ -221,9 +221,13 @@ impl Crew {
                     let more = if is_unsent { 1 } else { REENCODED_MAX };
                     return End::Reencode(pieces, may_be_stored, more);
                 }
-                Verdict::RowsRefused { rows } => {
+                Verdict::RowsRefused { rows, others: Others::Unstored } => {
                     ticket.succeed();
                     return self.bury_rows(&pieces, &finished.events, rows).await;
+                }
+                Verdict::RowsRefused { rows, others: Others::StoredBut { rows: again, pause } } => {
+                    self.note_some(ticket, pause, retry_after);
+                    return self.keep_some(&pieces, &finished.events, (rows, again)).await;
                 }
                 other => {
                     ticket.succeed();
@@ -272,9 +276,11 @@ impl Crew {
 
     fn judge(&self, answer: &Result<Answer, SendError>, contents: Contents) -> Verdict {
         match answer {
-            Ok(Answer { status, body, grpc, headers, .. }) => {
+            Ok(Answer { status, body, grpc, headers, is_unsent, .. }) => {
                 let grpc = grpc.as_ref().map(|(code, message)| Grpc { code: *code, message });
-                self.sink.judge(&Response { status: *status, body, grpc, headers, contents })
+                let (status, is_unsent) = (*status, *is_unsent);
+                let said = Response { status, body, grpc, headers, contents, is_unsent };
+                self.sink.judge(&said)
             }
             Err(error) => Verdict::Retry { reason: error.to_string() },
         }
@@ -378,15 +384,7 @@ impl Crew {
         events: &[(u32, u32)],
         rows: Vec<(usize, String)>,
     ) -> End {
-        let of_row = |(row, words): (usize, String)| match events.get(row) {
-            _ if events.is_empty() => vec![(row, words)],
-            Some((one, other)) if one == other => vec![(*one as usize, words)],
-            Some((one, other)) => vec![(*one as usize, words.clone()), (*other as usize, words)],
-            None => Vec::new(),
-        };
-        let mut rows: Vec<(usize, String)> = rows.into_iter().flat_map(of_row).collect();
-        rows.sort_by_key(|(event, _)| *event);
-        rows.dedup_by_key(|(event, _)| *event);
+        let rows = by_event(events, rows);
         let numbers: Vec<usize> = rows.iter().map(|(event, _)| *event).collect();
         let (rest, refused) = parted(pieces, &numbers);
         if refused.is_empty() {
@@ -394,16 +392,55 @@ impl Crew {
             let words = rows.into_iter().next().map(|(_, words)| words).unwrap_or_default();
             return self.give_up(pieces, &words).await;
         }
+        let tally = self.bury_each(&refused, &rows).await;
+        if rest.is_empty() { End::Over(tally) } else { End::Without(rest, tally) }
+    }
+
+    /// The events of some rows to the dead letters, those of others to be sent again; all that are
+    /// left are delivered.
+    async fn keep_some(
+        &self,
+        pieces: &[Piece],
+        events: &[(u32, u32)],
+        (refused, again): (Vec<(usize, String)>, Vec<usize>),
+    ) -> End {
+        let refused = by_event(events, refused);
+        let again = by_event(events, again.into_iter().map(|row| (row, String::new())));
+        let is_of = |rows: &[(usize, String)], number: usize| {
+            rows.binary_search_by_key(&number, |(event, _)| *event).is_ok()
+        };
+        let n_events: usize = pieces.iter().map(|piece| piece.events.len()).sum();
+        let (mut gone, mut bad) = (Vec::new(), Vec::new());
+        for number in 0..n_events {
+            let is_refused = is_of(&refused, number);
+            if is_refused {
+                bad.push(number);
+            }
+            if is_refused || !is_of(&again, number) {
+                gone.push(number);
+            }
+        }
+        let (_, letters) = parted(pieces, &bad);
+        let mut tally = match letters.is_empty() {
+            true => Tally::default(),
+            false => self.bury_each(&letters, &refused).await,
+        };
+        tally.delivered += (gone.len() - bad.len()) as u64;
+        let (rest, _) = parted(pieces, &gone);
+        if rest.is_empty() { End::Over(tally) } else { End::Without(rest, tally) }
+    }
+
+    /// Events by their numbers to the dead letters, each with the words that `rows` has for it.
+    async fn bury_each(&self, refused: &[(Piece, usize)], rows: &[(usize, String)]) -> Tally {
         let words = |number: usize| {
-            let found = rows.iter().find(|(event, _)| *event == number);
-            found.map_or("", |(_, words)| words.as_str())
+            let found = rows.binary_search_by_key(&number, |(event, _)| *event);
+            found.ok().and_then(|at| rows.get(at)).map_or("", |(_, words)| words.as_str())
         };
         let letters = refused.iter().filter_map(|(piece, number)| {
             self.sender.letter(&piece.batch, piece.events.clone(), words(*number), None)
         });
         let first = refused.first().map_or("", |(_, number)| words(*number)).to_owned();
-        let tally = self.bury(letters.collect(), None, &first).await;
-        if rest.is_empty() { End::Over(tally) } else { End::Without(rest, tally) }
+        self.bury(letters.collect(), None, &first).await
     }
 
     /// Sends what a process before this one wrote down.
@@ -477,6 +514,16 @@ impl Crew {
         }
     }
 
+    /// Some rows are to be sent again: at once, or after a wait for the given reason.
+    fn note_some(&self, ticket: Ticket<'_>, pause: Option<String>, retry_after: Option<Duration>) {
+        if let Some(reason) = pause {
+            self.note_failure(ticket, Failure::Sick(retry_after), State::Retrying, &reason);
+        } else {
+            ticket.succeed();
+            self.status.answered(&self.name, true);
+        }
+    }
+
     fn note_failure(
         &self,
         ticket: Ticket<'_>,
@@ -489,6 +536,23 @@ impl Crew {
         self.status.failed(&self.name, state, n_failures, wait, reason);
         not_before
     }
+}
+
+/// What was said of rows, by the numbers of their events, in order: of each what was said first.
+fn by_event(
+    events: &[(u32, u32)],
+    rows: impl IntoIterator<Item = (usize, String)>,
+) -> Vec<(usize, String)> {
+    let of_row = |(row, words): (usize, String)| match events.get(row) {
+        _ if events.is_empty() => vec![(row, words)],
+        Some((one, other)) if one == other => vec![(*one as usize, words)],
+        Some((one, other)) => vec![(*one as usize, words.clone()), (*other as usize, words)],
+        None => Vec::new(),
+    };
+    let mut rows: Vec<(usize, String)> = rows.into_iter().flat_map(of_row).collect();
+    rows.sort_by_key(|(event, _)| *event);
+    rows.dedup_by_key(|(event, _)| *event);
+    rows
 }
 
 /// Whether nobody can tell from it what became of the body: there is no answer, or one of something

@@ -1,4 +1,5 @@
-//! What BigQuery's answers mean.
+//! What BigQuery's answers mean: those to appends, and to what is asked before them. Answers to
+//! insertAll are [`super::inserted`]'s.
 //!
 //! Source: BigQuery Storage Write API, "Error handling"; `google/rpc/code.proto`; the retry
 //! settings of Google's own clients.
@@ -14,7 +15,7 @@
 //! - A wrong schema, retention or credential is repaired by people, so the data stays.
 
 use super::answer::{Answer, code, storage};
-use crate::sinks::{Response, Verdict};
+use crate::sinks::{Others, Response, Verdict};
 
 const REASON_CHARS_MAX: usize = 400;
 /// Of the transport: the body's columns are not those of the table.
@@ -33,7 +34,7 @@ pub(super) fn judge(response: &Response<'_>, is_stale: bool) -> Verdict {
     }
     if !answer.row_errors.is_empty() {
         let rows = answer.row_errors.into_iter().map(|(row, words)| (row, shortened(&words)));
-        return Verdict::RowsRefused { rows: rows.collect() };
+        return Verdict::RowsRefused { rows: rows.collect(), others: Others::Unstored };
     }
     let reason = format!("{} {}", word(answer.code), shortened(&answer.message));
     let reason = reason.trim_end().to_owned();
@@ -61,19 +62,22 @@ fn of_rest(response: &Response<'_>) -> Verdict {
     match response.status {
         STALE_LAYOUT => Verdict::Reencode { reason },
         408 | 409 | 425 | 429 | 500.. => Verdict::Retry { reason },
-        403 if ["rateLimitExceeded", "quotaExceeded"].iter().any(|word| words.contains(word)) => {
-            Verdict::Retry { reason }
-        }
+        403 if is_quota(&words) => Verdict::Retry { reason },
         _ => Verdict::Unauthorised { reason },
     }
 }
 
-fn is_too_large(message: &str) -> bool {
+/// Whether `words` of REST are of a quota: it fills again.
+pub(super) fn is_quota(words: &str) -> bool {
+    ["rateLimitExceeded", "quotaExceeded"].iter().any(|word| words.contains(word))
+}
+
+pub(super) fn is_too_large(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     ["too large", "exceeds", "limit 10485760", "size limit"].iter().any(|one| message.contains(one))
 }
 
-fn shortened(words: &str) -> String {
+pub(super) fn shortened(words: &str) -> String {
     words.trim().chars().take(REASON_CHARS_MAX).collect()
 }
 
@@ -167,7 +171,8 @@ mod tests {
         let grpc = Some(Grpc { code: 0, message: "" });
         let verdict =
             judge(&Response { status: 200, body: &body, grpc, ..Response::default() }, false);
-        assert_eq!(verdict, Verdict::RowsRefused { rows: vec![(2, "no day".to_owned())] });
+        let rows = vec![(2, "no day".to_owned())];
+        assert_eq!(verdict, Verdict::RowsRefused { rows, others: Others::Unstored });
         let rest =
             |status, body: &[u8]| judge(&Response { status, body, ..Response::default() }, false);
         assert!(matches!(rest(404, b"no table"), Verdict::Unauthorised { .. }));

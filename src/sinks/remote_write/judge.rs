@@ -133,7 +133,7 @@ mod tests {
         headers: &'a [(&'static str, String)],
     ) -> Response<'a> {
         let contents = Contents { form: 0, n_items: 10 };
-        Response { status, body: body.as_bytes(), headers, contents, grpc: None }
+        Response { status, body: body.as_bytes(), headers, contents, ..Response::default() }
     }
 
     fn written(samples: &str, histograms: &str) -> Vec<(&'static str, String)> {
