@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use crate::units::{ByteSize, HumanDuration};
 
-pub use bigquery::{BigQuery, Delivery, TableName};
+pub use bigquery::{Api as BigQueryApi, BigQuery, Delivery, TableName};
 pub(super) use http::http_url;
 pub use http::{Auth, Basic, Bearer, Endpoint, Rate, RequestBatch, Retry, Tls};
 pub use loki::{Compression, Loki, Tenant, WhenBlocked};

@@ -271,7 +271,11 @@ fn bigquery_sink(
     tier: &Tier,
     config: &Config,
 ) -> bigquery::BigQuery {
-    use config::sinks::Delivery;
+    use config::sinks::{BigQueryApi, Delivery};
+    let api = match sink.api {
+        BigQueryApi::StorageWrite => bigquery::Api::StorageWrite,
+        BigQueryApi::InsertAll => bigquery::Api::InsertAll,
+    };
     let url = |own: &Option<config::sinks::Endpoint>, default: &str| {
         own.as_ref().map_or(default, config::sinks::Endpoint::as_str).to_owned()
     };
@@ -280,6 +284,7 @@ fn bigquery_sink(
     let options = bigquery::Options {
         schema: Schema::of_kinds(&tier.kinds),
         table: sink.table.0.clone(),
+        api,
         grpc_url: url(&sink.endpoint, "https://bigquerystorage.googleapis.com"),
         rest_url: url(&sink.rest_endpoint, "https://bigquery.googleapis.com"),
         credentials: match &sink.credentials {
@@ -290,7 +295,7 @@ fn bigquery_sink(
         impersonated: sink.impersonate.clone(),
         is_exact: match sink.delivery {
             Some(delivery) => delivery == Delivery::ExactlyOnce,
-            None => config.spool.path.is_some(),
+            None => config.spool.path.is_some() && api == bigquery::Api::StorageWrite,
         },
         creates_table: sink.create_table,
         adds_columns: sink.add_columns,

@@ -181,9 +181,7 @@ pub fn connect(
         Transport::Grpc { url, headers, timeout } => {
             Arc::new(grpc::GrpcClient::new(url, headers, *timeout, options)?)
         }
-        Transport::BigQuery(destination) => {
-            Arc::new(bigquery::BigQueryClient::new(destination, options)?)
-        }
+        Transport::BigQuery(destination) => bigquery::connect(destination, options)?,
         Transport::File { root } => Arc::new(file::FileClient::new(root, &options.route)?),
         Transport::Stdout => Arc::new(stdout::StdoutClient),
     })

@@ -1,8 +1,8 @@
-//! BigQuery: every request and prediction a typed row, by the Storage Write API.
+//! BigQuery: every request and prediction a typed row, by the Storage Write API or by insertAll.
 //!
 //! Owns the options, the table's schema ([`table`]), what of a row goes where ([`layout`]), the
-//! rows' bytes (`encode`) and the meaning of answers (`judge`). The connection, streams and their
-//! offsets, the table's creation and credentials are the transport's.
+//! rows' bytes (`encode`, `objects`) and the meaning of answers (`judge`, `inserted`). The
+//! connection, streams and their offsets, the table's creation and credentials are the transport's.
 //!
 //! # Why
 //! - **The layout is learned.** Rows are encoded for the columns that the table has, which only the
@@ -37,14 +37,17 @@ use crate::sinks::row::schema::Schema;
 
 pub mod answer;
 mod encode;
+mod inserted;
 mod join;
 mod judge;
 pub mod layout;
+mod objects;
 pub mod table;
 #[cfg(test)]
 mod tests;
 
 pub use encode::marked as logging_error;
+pub use inserted::NO_SUCH_FIELD;
 pub use judge::STALE_LAYOUT;
 
 /// One body is filled while others are sent.
@@ -64,6 +67,15 @@ pub enum Credentials {
     None,
 }
 
+/// By which of its interfaces rows go in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// The Storage Write API, by gRPC.
+    StorageWrite,
+    /// `tabledata.insertAll`, by REST.
+    InsertAll,
+}
+
 /// What a route to BigQuery needs to know, resolved.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -71,6 +83,8 @@ pub struct Options {
     pub table: TableId,
     /// Which columns they have.
     pub schema: Schema,
+    /// How they go there.
+    pub api: Api,
     /// The Storage Write API's URL.
     pub grpc_url: String,
     /// The URL of the REST API.
@@ -164,9 +178,12 @@ impl Sink for BigQuery {
         let retention = self.destination.options.retention.as_micros();
         let retention_micros = i64::try_from(retention).unwrap_or(i64::MAX);
         let rows = Rows::new(builder, Arc::clone(&layout), retention_micros);
+        let api = self.destination.options.api;
+        let rows = if api == Api::InsertAll { rows.with_objects() } else { rows };
         let window = self.destination.options.join_window.as_nanos();
         Box::new(RowsEncoder {
             form,
+            api,
             layout,
             rows,
             now_ns,
@@ -177,7 +194,11 @@ impl Sink for BigQuery {
     }
 
     fn judge(&self, response: &Response<'_>) -> Verdict {
-        judge::judge(response, !self.destination.fits(response.contents))
+        let is_stale = !self.destination.fits(response.contents);
+        match self.destination.options.api {
+            Api::InsertAll if !response.is_unsent => inserted::judge(response, is_stale),
+            _ => judge::judge(response, is_stale),
+        }
     }
 
     fn transport(&self) -> Transport {
@@ -191,6 +212,7 @@ impl Sink for BigQuery {
 
 struct RowsEncoder {
     form: u8,
+    api: Api,
     layout: Arc<Layout>,
     rows: Rows,
     now_ns: i64,
@@ -243,11 +265,17 @@ impl Encoder for RowsEncoder {
     }
 
     fn finish(self: Box<Self>, _range: LogRange, body: &mut Body) -> Result<(), String> {
-        let Self { form, layout, mut rows, builders, .. } = *self;
+        let Self { form, api, layout, mut rows, builders, .. } = *self;
         let alone = rows.halves.take();
         rows.push_alone(alone.into_iter());
-        encode::head(&layout, rows.bytes.len(), &mut body.bytes);
+        match api {
+            Api::StorageWrite => encode::head(&layout, rows.bytes.len(), &mut body.bytes),
+            Api::InsertAll => body.bytes.extend_from_slice(objects::HEAD),
+        }
         body.parts.push(Bytes::from(std::mem::take(&mut rows.bytes)));
+        if api == Api::InsertAll {
+            body.parts.push(Bytes::from_static(objects::TAIL));
+        }
         body.contents = Contents { form, n_items: u64::from(rows.n_rows) };
         if !rows.is_plain() {
             body.events = std::mem::take(&mut rows.events);

@@ -17,6 +17,8 @@ mod access;
 mod companions;
 #[path = "bigquery/faults.rs"]
 mod faults;
+#[path = "bigquery/insert.rs"]
+mod insert;
 #[path = "bigquery/kills.rs"]
 mod kills;
 #[path = "bigquery/real.rs"]

@@ -11,8 +11,8 @@ use super::super::Tier;
 use super::super::named::Named;
 use super::super::secret_text::SecretText;
 use super::super::sinks::{
-    BigQuery, Delivery, FileStoreFormat, Files, Loki, Otlp, PrometheusRemoteWrite, Rate,
-    RequestBatch, Retry, Sink,
+    BigQuery, BigQueryApi, Delivery, FileStoreFormat, Files, Loki, Otlp, PrometheusRemoteWrite,
+    Rate, RequestBatch, Retry, Sink,
 };
 use super::super::tree::{Step, steps};
 use super::Resolver;
@@ -23,6 +23,8 @@ pub(super) const EMBEDDED: &str = "embedded";
 
 /// Smaller requests would be one line each.
 const REQUEST_MIN: ByteSize = ByteSize::kib(16);
+/// BigQuery takes 10 MB.
+const INSERT_ALL_MAX: ByteSize = ByteSize::mib(9);
 /// Labels whose meaning the sink depends on.
 const OWN_LABELS: [&str; 4] = ["tier", "stream", "backlog", "pod"];
 /// Labels that are filled from the source's attributes unless the config fills them.
@@ -110,6 +112,9 @@ impl Resolver<'_> {
         let BigQuery { batch, rate, timeout, retry, .. } = sink;
         let of = Requests { batch: *batch, rate: *rate, timeout: *timeout, retry, headers: None };
         self.requests(path, &of, memory_limit);
+        if sink.api == BigQueryApi::InsertAll {
+            self.insert_all(path, sink, memory_limit);
+        }
         if sink.anonymous && (sink.credentials.is_some() || sink.impersonate.is_some()) {
             let message = "requests cannot be anonymous and authorised";
             self.at_key(&below(path, &["anonymous"]), message, "Keep one of them.");
@@ -130,12 +135,33 @@ impl Resolver<'_> {
         }
     }
 
+    /// What goes by REST, and what fits there.
+    fn insert_all(&mut self, path: &[Step], sink: &BigQuery, memory_limit: ByteSize) {
+        if sink.endpoint.is_some() {
+            let message = "insert_all sends nothing to the endpoint of the Storage Write API";
+            let hint = "Write rest_endpoint, or remove it.";
+            self.at_key(&below(path, &["endpoint"]), message, hint);
+        }
+        let max_bytes = sink.batch.max_bytes;
+        // More than there is memory for is told already.
+        if max_bytes > INSERT_ALL_MAX && max_bytes.0 <= memory_limit.0 / 4 {
+            let message = format!("{max_bytes} are more than a request of insert_all may have");
+            let hint = format!("Write up to {INSERT_ALL_MAX}: BigQuery takes 10 MB.");
+            self.at_value(&below(path, &["batch", "max_bytes"]), message, hint);
+        }
+    }
+
     /// Rows that land once need a place that outlives the process.
     pub(super) fn deliveries(&mut self, sinks: &[(String, Sink)], is_on_disk: bool) {
         for (name, sink) in sinks {
             let Sink::BigQuery(sink) = sink else { continue };
-            if sink.delivery == Some(Delivery::ExactlyOnce) && !is_on_disk {
-                let path = steps!["sinks", name.as_str(), "delivery"];
+            let is_exact = sink.delivery == Some(Delivery::ExactlyOnce);
+            let path = steps!["sinks", name.as_str(), "delivery"];
+            if is_exact && sink.api == BigQueryApi::InsertAll {
+                let message = "insert_all cannot see to it that rows land exactly_once";
+                let hint = "Write at_least_once, or leave out api: insert_all.";
+                self.at_value(&path, message, hint);
+            } else if is_exact && !is_on_disk {
                 let message = "exactly_once needs a spool on disk";
                 let hint = "Write spool: { type: disk, path: … }, or at_least_once.";
                 self.at_value(&path, message, hint);

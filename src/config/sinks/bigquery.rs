@@ -14,14 +14,20 @@ use super::super::named::Named;
 use super::super::secret_text::SecretText;
 use super::http::{Endpoint, Rate, RequestBatch, Retry, Tls, default_concurrency, default_timeout};
 
-/// BigQuery: requests and predictions as typed rows, by the Storage Write API.
+/// BigQuery: requests and predictions as typed rows, by the Storage Write API or by insertAll.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct BigQuery {
     /// Where rows go: project.dataset.table.
     pub table: TableName,
-    /// exactly_once: each row lands once, whatever crashes; needs a spool on disk. at_least_once:
-    /// in doubt twice, with the same record_id. Default: exactly_once where the spool is on disk.
+    /// storage_write: the Storage Write API, by gRPC. insert_all: tabledata.insertAll, by REST
+    /// alone, where a proxy has no HTTP/2 or an endpoint no gRPC; at_least_once, and BigQuery
+    /// removes rows that come twice for about a minute, as far as it can. Default: storage_write.
+    #[serde(default)]
+    pub api: Api,
+    /// exactly_once: each row lands once, whatever crashes; needs a spool on disk and
+    /// storage_write. at_least_once: in doubt twice, with the same record_id. Default: exactly_once
+    /// where it can be had.
     #[serde(default)]
     pub delivery: Option<Delivery>,
     /// How long a request waits for its prediction, or a prediction for its request, where they
@@ -55,7 +61,7 @@ pub struct BigQuery {
     /// The Storage Write API. Default: that of Google.
     #[serde(default)]
     pub endpoint: Option<Endpoint>,
-    /// The REST API, for the table. Default: that of Google.
+    /// The REST API, for the table and for insert_all. Default: that of Google.
     #[serde(default)]
     pub rest_endpoint: Option<Endpoint>,
     /// When rows are sent.
@@ -64,7 +70,7 @@ pub struct BigQuery {
     /// The longest wait for an answer. Default: 30s.
     #[serde(default = "default_timeout")]
     pub timeout: HumanDuration,
-    /// Appends under way at one time; with exactly_once they go one after the other. Default: 4.
+    /// Requests under way at one time; with exactly_once they go one after the other. Default: 4.
     #[serde(default = "default_concurrency")]
     pub concurrency: NonZeroUsize,
     /// How fast the table may be fed. Default: no limit.
@@ -79,6 +85,17 @@ pub struct BigQuery {
     /// A proxy's URL. The environment is not asked. Default: none.
     #[serde(default)]
     pub proxy: Option<Endpoint>,
+}
+
+/// By which interface rows go in.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Api {
+    /// The Storage Write API.
+    #[default]
+    StorageWrite,
+    /// insertAll of REST.
+    InsertAll,
 }
 
 /// How often a row may land.

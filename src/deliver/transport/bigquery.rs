@@ -1,7 +1,8 @@
 //! The way to BigQuery: one connection for appends, streams with offsets, and the table.
 //!
 //! Owns in which order things are asked for: a token, the table, a stream, the append. What was
-//! sent and not answered outlives the process in [`outbox`].
+//! sent and not answered outlives the process in [`outbox`]. Where rows go by insertAll, there is
+//! neither stream nor connection: that way is [`insert`]'s.
 //!
 //! Source: BigQuery Storage Write API, "Best practices" (one connection, appends of more than
 //! 1 MB, offsets), `storage.proto`.
@@ -30,18 +31,19 @@ use super::{
 };
 use crate::sinks::bigquery::answer::{self, code, storage};
 use crate::sinks::bigquery::table::TableId;
-use crate::sinks::bigquery::{Destination, STALE_LAYOUT};
+use crate::sinks::bigquery::{Api, Destination};
 use crate::telemetry::RouteCounters;
 
 mod append;
 mod calls;
+mod insert;
 mod mark;
 mod outbox;
 mod tables;
 mod token;
 
 use append::Connection;
-use calls::{Calls, unsent};
+use calls::{Calls, stale};
 use outbox::{Outbox, Record};
 use tables::Tables;
 use token::Token;
@@ -51,8 +53,19 @@ const QUOTA_PAUSE: Duration = Duration::from_secs(600);
 /// A quota that is used up does not fill within less.
 const EXHAUSTED_WAIT: Duration = Duration::from_secs(5);
 
+/// The client for the interface that is asked for.
+pub(super) fn connect(
+    destination: &Arc<Destination>,
+    options: &TransportOptions,
+) -> Result<Arc<dyn Client>, TransportError> {
+    Ok(match destination.options.api {
+        Api::StorageWrite => Arc::new(BigQueryClient::new(destination, options)?),
+        Api::InsertAll => Arc::new(insert::InsertClient::new(destination, options)?),
+    })
+}
+
 /// See the module.
-pub(super) struct BigQueryClient {
+struct BigQueryClient {
     destination: Arc<Destination>,
     tables: Tables,
     calls: Calls,
@@ -81,7 +94,7 @@ struct Exact {
 }
 
 impl BigQueryClient {
-    pub(super) fn new(
+    fn new(
         destination: &Arc<Destination>,
         options: &TransportOptions,
     ) -> Result<Self, TransportError> {
@@ -117,9 +130,7 @@ impl BigQueryClient {
         let is_uncertain = outgoing.is_resumed
             || outgoing.attempt > 0 && exact.as_ref().is_some_and(|exact| exact.is_uncertain);
         if !is_uncertain && !self.destination.fits(outgoing.contents) {
-            let body = b"the table has other columns than the body".to_vec();
-            let status = STALE_LAYOUT;
-            return Ok(Answer { status, body, is_unsent: true, ..Answer::default() });
+            return Ok(stale());
         }
         let answer = match &mut exact {
             Some(exact) => self.append_exactly(exact, outgoing).await?,
@@ -132,12 +143,14 @@ impl BigQueryClient {
     fn learned(&self, mut answer: Answer) -> Answer {
         let told = told(&answer);
         let is_refused = answer.status == 401 && answer.grpc.is_none();
-        if (is_refused || told.code == code::UNAUTHENTICATED) && self.token.renew() {
+        if is_refused || told.code == code::UNAUTHENTICATED {
             let words = match &answer.grpc {
-                Some(_) => told.message,
-                None => String::from_utf8_lossy(&answer.body).into_owned(),
+                Some(_) => told.message.as_str().into(),
+                None => String::from_utf8_lossy(&answer.body),
             };
-            return unsent(503, format!("a new token is asked for: {words}"));
+            if let Some(instead) = self.token.renewed(&words) {
+                return instead;
+            }
         }
         let is_mismatch = told.storage_code == storage::SCHEMA_MISMATCH_EXTRA_FIELDS;
         if told.is_schema_updated || is_mismatch || told.code == code::NOT_FOUND {

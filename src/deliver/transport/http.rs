@@ -86,12 +86,8 @@ impl HttpClient {
         &self,
         outgoing: &Outgoing,
     ) -> Result<reqwest::Response, reqwest::Error> {
-        let mut request = self.inner.post(self.url.clone()).headers(self.headers.clone()).body(
-            match outgoing.parts.is_empty() {
-                true => outgoing.bytes.clone().into(),
-                false => reqwest::Body::wrap(Parts::of(outgoing)),
-            },
-        );
+        let mut request =
+            self.inner.post(self.url.clone()).headers(self.headers.clone()).body(body(outgoing));
         for (name, value) in &outgoing.headers {
             request = request.header(*name, value);
         }
@@ -103,28 +99,44 @@ impl HttpClient {
     }
 
     async fn post(&self, outgoing: &Outgoing) -> Result<Answer, reqwest::Error> {
-        let mut response = self.request(outgoing).await?;
-        let header =
-            |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let now = SystemTime::now();
-        let retry_after =
-            header(RETRY_AFTER).and_then(|value| parse_retry_after(value, header(DATE), now));
-        let asked = self.answer_headers.iter();
-        let headers =
-            asked.filter_map(|name| Some((*name, header((*name).try_into().ok()?)?.to_owned())));
-        let headers = headers.collect();
-        let status = response.status().as_u16();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            let room = ANSWER_BYTES_MAX - body.len();
-            body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-            if chunk.len() >= room {
-                // The connection is given up with what is unread.
-                break;
-            }
-        }
-        Ok(Answer { status, body, retry_after, headers, ..Answer::default() })
+        read(self.request(outgoing).await?, self.answer_headers, ANSWER_BYTES_MAX).await
     }
+}
+
+/// All of `outgoing`.
+pub(super) fn body(outgoing: &Outgoing) -> reqwest::Body {
+    match outgoing.parts.is_empty() {
+        true => outgoing.bytes.clone().into(),
+        false => reqwest::Body::wrap(Parts::of(outgoing)),
+    }
+}
+
+/// What came back, with at most `bytes_max` of its body.
+pub(super) async fn read(
+    mut response: reqwest::Response,
+    answer_headers: &[&'static str],
+    bytes_max: usize,
+) -> Result<Answer, reqwest::Error> {
+    let header =
+        |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let now = SystemTime::now();
+    let retry_after =
+        header(RETRY_AFTER).and_then(|value| parse_retry_after(value, header(DATE), now));
+    let asked = answer_headers.iter();
+    let headers =
+        asked.filter_map(|name| Some((*name, header((*name).try_into().ok()?)?.to_owned())));
+    let headers = headers.collect();
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        let room = bytes_max - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() >= room {
+            // The connection is given up with what is unread.
+            break;
+        }
+    }
+    Ok(Answer { status, body, retry_after, headers, ..Answer::default() })
 }
 
 /// What a client is for.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::join::{Half, Halves, Met, Side};
 use super::layout::{Layout, Use};
+use super::objects::Objects;
 use crate::event::batch::{Batch, Event};
 use crate::event::otlp::wire::{push_bytes, push_fixed64, push_head, push_message, push_number};
 use crate::sinks::row::build::Builder;
@@ -33,8 +34,10 @@ pub(super) struct Rows {
     layout: Arc<Layout>,
     /// How long the table keeps a row.
     retention_micros: i64,
-    /// `ProtoRows`.
+    /// `ProtoRows`, or the objects of insertAll.
     pub(super) bytes: Vec<u8>,
+    /// Where rows become JSON once they are whole.
+    objects: Option<Objects>,
     pub(super) n_rows: u32,
     /// Events that were taken.
     n_events: u32,
@@ -58,12 +61,18 @@ impl Rows {
             layout,
             retention_micros,
             bytes: Vec::new(),
+            objects: None,
             n_rows: 0,
             n_events: 0,
             events: Vec::new(),
             halves: Halves::default(),
             row: RowBytes::default(),
         }
+    }
+
+    /// The same, in the form of insertAll.
+    pub(super) fn with_objects(self) -> Self {
+        Self { objects: Some(Objects::default()), ..self }
     }
 
     /// Adds events; those that can never be rows. Halves are kept aside if they are `joined`.
@@ -84,23 +93,26 @@ impl Rows {
     }
 
     fn push_event(&mut self, event: Event<'_>, is_joined: bool) -> Result<(), &'static str> {
-        let Self { builder, layout, bytes, n_rows, events, halves, row, .. } = self;
+        let Self { builder, layout, bytes, objects, n_rows, events, halves, row, .. } = self;
         let (number, observed_ns) = (self.n_events, event.batch.observed_ns);
         let retention_micros = self.retention_micros;
         builder.rows(event, |one| {
             let one = &clamped(one, retention_micros);
             row.write(one, layout);
+            if objects.is_some() {
+                push_bytes(&mut row.bytes, Objects::id_number(layout), one.record_id.as_bytes());
+            }
             let side = Side::of(one).filter(|_| is_joined);
             let met = side
                 .map(|side| halves.offer(&one.request_id, &row.bytes, (side, number, observed_ns)));
             let other = match &met {
                 Some(Met::Waits) => return,
                 Some(Met::Joined(whole, other)) => {
-                    push_bytes(bytes, ROWS, whole);
+                    push_row(bytes, objects, layout, whole);
                     *other
                 }
                 Some(Met::Twin) | None => {
-                    push_bytes(bytes, ROWS, &row.bytes);
+                    push_row(bytes, objects, layout, &row.bytes);
                     number
                 }
             };
@@ -116,7 +128,7 @@ impl Rows {
         let mark = marked(self.layout.schema, NOT_JOINED);
         for (half, mut row) in halves {
             row.extend_from_slice(&mark);
-            push_bytes(&mut self.bytes, ROWS, &row);
+            push_row(&mut self.bytes, &mut self.objects, &self.layout, &row);
             self.n_rows += 1;
             self.events.push((half.event, half.event));
         }
@@ -140,6 +152,14 @@ impl Rows {
     /// Gives the builder back, which has learned.
     pub(super) fn into_builder(self) -> Builder {
         self.builder
+    }
+}
+
+/// Adds a row that is whole, in the form that is asked for.
+fn push_row(bytes: &mut Vec<u8>, objects: &mut Option<Objects>, layout: &Layout, row: &[u8]) {
+    match objects {
+        None => push_bytes(bytes, ROWS, row),
+        Some(objects) => objects.push(row, layout, bytes),
     }
 }
 

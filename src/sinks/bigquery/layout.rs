@@ -23,6 +23,8 @@ pub(super) enum Use {
 pub struct Layout {
     pub(super) schema: Schema,
     pub(super) uses: Vec<Use>,
+    /// By field the name of its column, where it has one, and its shape.
+    pub(super) columns: Vec<Option<(String, Shape)>>,
     /// The field that takes what has no column.
     pub(super) rest: usize,
     /// The `DescriptorProto`.
@@ -61,7 +63,7 @@ impl Layout {
             ));
         }
         let (mut uses, mut descriptor) = (Vec::new(), Descriptor::default());
-        let mut n_unmapped = 0;
+        let (mut columns_of, mut n_unmapped) = (Vec::new(), 0);
         for (number, (name, shape)) in (1..).zip(shapes) {
             let is_rest = *name == REST;
             let column = find(if is_rest { rest } else { name });
@@ -69,6 +71,7 @@ impl Layout {
                 Some(column) if fits(column, *shape) => {
                     descriptor.push(number, &column.name, *shape);
                     uses.push(Use::Column);
+                    columns_of.push(Some((column.name.clone(), *shape)));
                 }
                 Some(column) => problems.push(format!(
                     "its column {} is {}, but {} is written there: rename or drop it, or name \
@@ -78,25 +81,26 @@ impl Layout {
                     Column::of(name, *shape).kind()
                 )),
                 None if is_rest => {
-                    if n_unmapped > 0 {
-                        problems.push(format!(
-                            "it has no column \"{rest}\" of type JSON for the {n_unmapped} fields \
-                             that have no column of their own: add it, name another with \
-                             unmapped, or set add_columns: true"
-                        ));
-                    }
+                    problems.push(format!(
+                        "it has no column \"{rest}\" of type JSON for what events say beside, and \
+                         for the {n_unmapped} fields that have no column of their own: add it, \
+                         name another with unmapped, or set add_columns: true"
+                    ));
                     uses.push(Use::Unmapped);
+                    columns_of.push(None);
                 }
                 None => {
                     n_unmapped += 1;
                     uses.push(Use::Unmapped);
+                    columns_of.push(None);
                 }
             }
         }
         if !problems.is_empty() {
             return Err(problems.join("; "));
         }
-        Ok(Self { schema, uses, rest: shapes.len() - 1, descriptor: descriptor.0 })
+        let rest = shapes.len() - 1;
+        Ok(Self { schema, uses, columns: columns_of, rest, descriptor: descriptor.0 })
     }
 }
 
@@ -250,6 +254,18 @@ mod tests {
             ["column request_id is INT64, but STRING", "is ARRAY<FLOAT64>", "team is REQUIRED"]
         {
             assert!(error.contains(part), "{error}");
+        }
+    }
+
+    /// What an event says beside its columns has to go somewhere, also where those are all there.
+    #[test]
+    fn a_table_without_the_column_for_the_rest() {
+        for schema in Schema::ALL {
+            let own = schema.shapes().iter().map(|(name, shape)| Column::of(name, *shape));
+            let mut table = Table::default();
+            table.schema.fields = own.filter(|column| column.name != REST).collect();
+            let error = Layout::new(schema, &table, REST).expect_err("no place for the rest");
+            assert!(error.contains("no column \"attributes\" of type JSON"), "{error}");
         }
     }
 

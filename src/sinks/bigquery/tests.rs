@@ -22,9 +22,14 @@ fn sink(unmapped: &str) -> BigQuery {
 }
 
 fn sink_of(schema: Schema, unmapped: &str) -> BigQuery {
+    sink_by(Api::StorageWrite, schema, unmapped)
+}
+
+fn sink_by(api: Api, schema: Schema, unmapped: &str) -> BigQuery {
     let options = Options {
         schema,
         table: TableId::parse("p.d.t").expect("a table"),
+        api,
         grpc_url: String::new(),
         rest_url: String::new(),
         credentials: Credentials::None,
@@ -257,4 +262,52 @@ fn halves_of_a_request() {
     let alone = &self::rows(&body)[3];
     assert_eq!(alone["record_kind"], text("request_only"));
     assert_eq!(alone["logging_errors"], Value::List(vec![text("NOT_JOINED")]));
+}
+
+/// The same lines both ways: each row has the same columns with the same values, its record_id is
+/// its insertId.
+#[test]
+fn rows_of_insert_all() {
+    let lines = [
+        r#"{"request_id":"a\"b","features":{"x":1.50},"class_scores":{"y":0.2,"n":0.8},"latency_ms":0}"#,
+        r#"{"request_id":"b","instances":[{"x":1},{"x":2}],"predictions":[0.5,0.7],"input_tokens":0}"#,
+        r#"{"event":"request","request_id":"c","features":{"x":2}}"#,
+        "no JSON at all \u{1}",
+    ];
+    let mut batch = batch(&lines);
+    batch.table[2].kind = Kind::Request as u8;
+    let expected = rows(&encoded(&sink("attributes"), &batch));
+    let sink = sink_by(Api::InsertAll, Schema::Predictions, "attributes");
+    let mut encoder = sink.encoder(NOW_NS);
+    assert!(encoder.push(&batch, 0..batch.len()).is_empty());
+    let mut body = Body::default();
+    encoder.finish(LogRange::default(), &mut body).expect("a body");
+    assert_eq!(body.contents.n_items, 5);
+    let whole = [&body.bytes[..], &body.parts[0], &body.parts[1]].concat();
+    let request: serde_json::Value = serde_json::from_slice(&whole).expect("JSON");
+    assert_eq!(request["skipInvalidRows"], false);
+    let found = request["rows"].as_array().expect("rows");
+    assert_eq!(found.len(), expected.len());
+    for (row, expected) in found.iter().zip(&expected) {
+        assert_eq!(row["insertId"], row["json"]["record_id"]);
+        let object = row["json"].as_object().expect("an object");
+        assert_eq!(object.len(), expected.len(), "{object:?}");
+        for (column, value) in expected {
+            let (found, place) = (&object[column], format!("{column} of {}", row["insertId"]));
+            match value {
+                Value::String(text) => assert_eq!(found, text, "{place}"),
+                Value::F64(number) => assert_eq!(found, number, "{place}"),
+                Value::Bool(is_so) => assert_eq!(found, is_so, "{place}"),
+                Value::I64(time) if column.ends_with("_ts") => {
+                    assert_eq!(*time, NOW_NS / 1000);
+                    assert_eq!(found, "2026-01-04T10:30:00.000000Z", "{place}");
+                }
+                Value::I64(number) => assert_eq!(found, &number.to_string(), "{place}"),
+                Value::List(list) => {
+                    assert_eq!(found.as_array().map(Vec::len), Some(list.len()), "{place}");
+                }
+                other => panic!("{place}: {other:?}"),
+            }
+        }
+    }
 }

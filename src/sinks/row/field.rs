@@ -25,7 +25,7 @@ pub enum Leaf {
 }
 
 /// What a field of a row is in the table.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// One leaf; the flag says whether it may be null.
     Leaf(Leaf, bool),

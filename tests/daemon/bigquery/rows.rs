@@ -163,7 +163,7 @@ fn bad_rows_of_batches_take_their_event_along() {
 }
 
 /// Text and reason of each dead letter.
-fn letters(place: &Place) -> Vec<(String, String)> {
+pub(super) fn letters(place: &Place) -> Vec<(String, String)> {
     let (code, printed, err) = place.output(&["spool", "dead-letters", "spool"]);
     assert_eq!(code, 0, "{err}");
     let each = printed.lines().map(|line| {

@@ -5,7 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use reqwest::header::HeaderMap;
 
 use super::super::grpc;
@@ -15,8 +14,8 @@ use super::token::Token;
 use crate::diagnostic::chain;
 use crate::event::otlp::transport::grpc_head;
 use crate::event::otlp::wire::{Reader, kind, push_bytes, push_message, push_number, tag};
-use crate::sinks::bigquery::Options;
 use crate::sinks::bigquery::table::TableId;
+use crate::sinks::bigquery::{Options, STALE_LAYOUT};
 
 const SERVICE: &str = "/google.cloud.bigquery.storage.v1.BigQueryWrite/";
 /// `WriteStream.Type.COMMITTED`: rows can be read once they are appended.
@@ -111,5 +110,11 @@ fn name_of(bytes: &[u8]) -> Option<String> {
 
 /// The answer of a request that was not even sent.
 pub(super) fn unsent(status: u16, words: String) -> Answer {
-    Answer { status, body: Bytes::from(words).to_vec(), ..Answer::default() }
+    let body = words.into_bytes();
+    Answer { status, body, is_unsent: true, ..Answer::default() }
+}
+
+/// What is said instead of sending a body for other columns than those of the table.
+pub(super) fn stale() -> Answer {
+    unsent(STALE_LAYOUT, "the table has other columns than the body".to_owned())
 }

@@ -17,9 +17,9 @@ use super::super::{Answer, SendError};
 use super::calls::unsent;
 use super::token::Token;
 use crate::diagnostic::chain;
-use crate::sinks::bigquery::Destination;
 use crate::sinks::bigquery::layout::{Layout, missing};
-use crate::sinks::bigquery::table::{Column, PARTITION_COLUMN, Table, creation};
+use crate::sinks::bigquery::table::{Column, PARTITION_COLUMN, Table, TableId, creation};
+use crate::sinks::bigquery::{Destination, Options};
 
 /// What is wrong with the config or the table, and stays so until somebody mends it.
 const CONFLICT: u16 = 422;
@@ -183,17 +183,7 @@ impl Tables {
         etag: Option<&str>,
     ) -> Result<Json, Problem> {
         let options = &self.destination.options;
-        let id = &options.table;
-        let mut url = format!(
-            "{}/bigquery/v2/projects/{}/datasets/{}/tables",
-            options.rest_url.trim_end_matches('/'),
-            id.project,
-            id.dataset
-        );
-        if is_of_table {
-            url.push('/');
-            url.push_str(&id.table);
-        }
+        let url = if is_of_table { table_url(options) } else { tables_url(options) };
         let headers = self.token.headers().await.map_err(Ok)?;
         let mut request = self.http.request(method, url).headers(headers);
         if let Some(etag) = etag {
@@ -215,8 +205,20 @@ impl Tables {
     }
 }
 
+/// The URL of all tables of the dataset.
+fn tables_url(options: &Options) -> String {
+    let TableId { project, dataset, .. } = &options.table;
+    let rest = options.rest_url.trim_end_matches('/');
+    format!("{rest}/bigquery/v2/projects/{project}/datasets/{dataset}/tables")
+}
+
+/// The URL of the table.
+pub(super) fn table_url(options: &Options) -> String {
+    format!("{}/{}", tables_url(options), options.table.table)
+}
+
 /// The message and the reason of an error of REST.
-fn words_of(text: &str) -> String {
+pub(super) fn words_of(text: &str) -> String {
     let json: Option<Json> = serde_json::from_str(text).ok();
     let error = json.as_ref().and_then(|json| json.get("error"));
     let message = error.and_then(|error| error.get("message")?.as_str());

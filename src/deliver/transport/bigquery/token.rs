@@ -81,7 +81,7 @@ impl Token {
     }
 
     /// Begins anew after a refusal; whether that may help.
-    pub(super) fn renew(&self) -> bool {
+    fn renew(&self) -> bool {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = made.renewed_at.is_some_and(|at| at.elapsed() < RENEWED_FOR);
         if made.by_google.is_none() || is_new {
@@ -90,6 +90,12 @@ impl Token {
         let Ok(by_google) = self.make() else { return false };
         *made = Made { by_google, renewed_at: Some(Instant::now()) };
         true
+    }
+
+    /// Begins anew after a refusal, with these words; what is said instead of it, where that may
+    /// help.
+    pub(super) fn renewed(&self, words: &str) -> Option<Answer> {
+        self.renew().then(|| unsent(503, format!("a new token is asked for: {words}")))
     }
 
     /// Headers that authorise a request; or what is to be said instead.

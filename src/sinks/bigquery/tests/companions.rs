@@ -88,3 +88,23 @@ fn what_sampling_saw() {
     }
     assert!(!row.contains_key("attributes") && !row.contains_key("sink"));
 }
+
+/// By insertAll each row of an event is known by an id of its own, as in the other tables.
+#[test]
+fn rows_of_insert_all() {
+    let line = r#"{"event":"data_validation","null_rates":{"amount":0.0,"country":0.25}}"#;
+    let sink = sink_by(Api::InsertAll, Schema::DataProfiles, "attributes");
+    let body = encoded(&sink, &batch(&[line]));
+    let whole = [&body.bytes[..], &body.parts[0], &body.parts[1]].concat();
+    let request: serde_json::Value = serde_json::from_slice(&whole).expect("JSON");
+    let found = request["rows"].as_array().expect("rows");
+    let ids: Vec<&str> = found.iter().filter_map(|row| row["insertId"].as_str()).collect();
+    assert!(ids.len() == 2 && ids[0] != ids[1], "{ids:?}");
+    for (row, (feature, rate)) in found.iter().zip([("amount", 0.0), ("country", 0.25)]) {
+        assert_eq!(row["json"]["record_id"], row["insertId"]);
+        assert_eq!(
+            (&row["json"]["feature"], &row["json"]["null_rate"]),
+            (&feature.into(), &rate.into())
+        );
+    }
+}
