@@ -7,6 +7,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, Value};
 use sidewake::event::batch::Event;
 use sidewake::event::log_range::LogRange;
 use sidewake::event::otlp::wire::{Reader, push_bytes};
+use sidewake::sinks::bigquery::Api;
 use sidewake::sinks::{Body, Sink as _};
 
 use super::encode::{Load, Spent, measured, sink};
@@ -74,7 +75,7 @@ fn row(descriptor: &MessageDescriptor, event: Event<'_>) -> DynamicMessage {
 /// The descriptor of a body without rows.
 fn descriptor() -> MessageDescriptor {
     let mut body = Body::default();
-    sink().encoder(0).finish(LogRange::default(), &mut body).expect("a body");
+    sink(Api::StorageWrite).encoder(0).finish(LogRange::default(), &mut body).expect("a body");
     let mut fields = Reader::new(&body.bytes, 0, body.bytes.len());
     let schema = fields.read().expect("sound").expect("a schema");
     let inner = Reader::of(&body.bytes, schema).read().expect("sound").expect("a descriptor");
