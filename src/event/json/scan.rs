@@ -21,6 +21,12 @@ pub fn load16(bytes: &[u8], at: usize) -> [u8; 16] {
 
 #[cold]
 fn load16_at_end(bytes: &[u8], at: usize) -> [u8; 16] {
+    if let Some(last) = bytes.last_chunk() {
+        // The last sixteen, without those before `at`.
+        let n_before = at + 16 - bytes.len();
+        let rest = u128::from_le_bytes(*last).checked_shr(8 * n_before.min(16) as u32);
+        return rest.unwrap_or(0).to_le_bytes();
+    }
     let mut padded = [0u8; 16];
     let rest = bytes.get(at..).unwrap_or_default();
     padded[..rest.len()].copy_from_slice(rest);
@@ -202,6 +208,17 @@ pub fn word_len(bytes: &[u8], start: usize, end: usize) -> usize {
 mod tests {
     use super::super::block::{Native, Swar};
     use super::*;
+
+    #[test]
+    fn zeros_stand_behind_the_end() {
+        for len in 0..40u8 {
+            let bytes: Vec<u8> = (1..=len).collect();
+            for at in 0..60 {
+                let expected = std::array::from_fn(|n| byte(&bytes, at + n));
+                assert_eq!(load16(&bytes, at), expected, "{len} {at}");
+            }
+        }
+    }
 
     /// Numbers against serde_json, whole and followed by a comma, in both implementations.
     #[test]

@@ -291,7 +291,37 @@ pub fn push_varint(out: &mut Vec<u8>, n: u64) {
     }
     let mut bytes = [0; VARINT_MAX];
     let len = put_varint(&mut bytes, n);
-    out.extend_from_slice(&bytes[..len]);
+    push_front(out, bytes, len);
+}
+
+/// Appends the first `len` of `bytes`: all of them, less what is too much, as a copy whose length
+/// is known is no call.
+#[inline(always)]
+fn push_front<const N: usize>(out: &mut Vec<u8>, bytes: [u8; N], len: usize) {
+    let end = out.len() + len;
+    out.extend_from_slice(&bytes);
+    out.truncate(end);
+}
+
+/// A number below this is one or two bytes.
+const SHORT_END: u32 = 0x4000;
+
+/// The bytes of a number below [`SHORT_END`], the first one lowest, and how many they are.
+#[inline(always)]
+fn short(n: u32) -> (u32, usize) {
+    if n < 0x80 { (n, 1) } else { (n & 0x7f | 0x80 | n >> 7 << 8, 2) }
+}
+
+/// Appends a tag and a number: the two at once where both are short.
+#[inline(always)]
+fn push_pair(out: &mut Vec<u8>, tag: u32, n: u64) {
+    if tag < SHORT_END && n < u64::from(SHORT_END) {
+        let ((tag, tag_len), (n, len)) = (short(tag), short(n as u32));
+        let bytes = (tag | n << (8 * tag_len)).to_le_bytes();
+        return push_front(out, bytes, tag_len + len);
+    }
+    push_varint(out, u64::from(tag));
+    push_varint(out, n);
 }
 
 /// A signed number as `sint32` and `sint64` have it: its sign is the lowest bit.
@@ -327,21 +357,25 @@ pub fn push_text(out: &mut Vec<u8>, number: u32, text: &[u8]) {
 /// Appends the head of field `number`, whose value of `len` bytes follows.
 #[inline]
 pub fn push_head(out: &mut Vec<u8>, number: u32, len: usize) {
-    push_varint(out, u64::from(tag(number, kind::BYTES)));
-    push_varint(out, len as u64);
+    push_pair(out, tag(number, kind::BYTES), len as u64);
 }
 
 /// Appends field `number` as a varint.
 #[inline]
 pub fn push_number(out: &mut Vec<u8>, number: u32, value: u64) {
-    push_varint(out, u64::from(tag(number, kind::VARINT)));
-    push_varint(out, value);
+    push_pair(out, tag(number, kind::VARINT), value);
 }
 
 /// Appends field `number` as eight bytes.
 #[inline]
 pub fn push_fixed64(out: &mut Vec<u8>, number: u32, value: u64) {
-    push_varint(out, u64::from(tag(number, kind::FIXED64)));
+    let tag = tag(number, kind::FIXED64);
+    if tag < SHORT_END {
+        let (tag, len) = short(tag);
+        let bytes = (u128::from(tag) | u128::from(value) << (8 * len)).to_le_bytes();
+        return push_front(out, bytes, len + 8);
+    }
+    push_varint(out, u64::from(tag));
     out.extend_from_slice(&value.to_le_bytes());
 }
 
@@ -397,6 +431,26 @@ mod tests {
         assert_eq!(inside.of(&bytes), [7; 200]);
         assert_eq!(next().map(|f| f.is_empty()), Some(true));
         assert_eq!(next(), None);
+    }
+
+    /// Tag and number at once are the same bytes as one behind the other.
+    #[test]
+    fn heads_have_every_length() {
+        for number in [1, 15, 16, 2047, 2048, 1 << 28] {
+            for value in [0, 1, 127, 128, 16_383, 16_384, u64::from(u32::MAX), u64::MAX] {
+                let (mut whole, mut parts) = (Vec::new(), Vec::new());
+                push_number(&mut whole, number, value);
+                push_varint(&mut parts, u64::from(tag(number, kind::VARINT)));
+                push_varint(&mut parts, value);
+                push_head(&mut whole, number, value as usize);
+                push_varint(&mut parts, u64::from(tag(number, kind::BYTES)));
+                push_varint(&mut parts, value);
+                push_fixed64(&mut whole, number, value);
+                push_varint(&mut parts, u64::from(tag(number, kind::FIXED64)));
+                parts.extend_from_slice(&value.to_le_bytes());
+                assert_eq!(whole, parts, "{number} {value}");
+            }
+        }
     }
 
     #[test]
