@@ -6,9 +6,9 @@
 
 use std::borrow::Cow;
 
-use serde::Deserializer as _;
-use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+mod spans;
+
+pub(in crate::sinks) use spans::{head, members};
 
 /// A member of an object: its key, decoded, and its value as it stands.
 pub type Member<'a> = (Cow<'a, str>, &'a str);
@@ -16,18 +16,16 @@ pub type Member<'a> = (Cow<'a, str>, &'a str);
 /// The members of `text` in their order; `None` when it is not one JSON object.
 #[must_use]
 pub fn object(text: &str) -> Option<Vec<Member<'_>>> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let members = reader.deserialize_map(Members).ok()?;
-    reader.end().ok()?;
+    let mut members = Vec::with_capacity(16);
+    spans::members(text, &[], |key, value| members.push((key, value)))?;
     Some(members)
 }
 
 /// The elements of `text`; `None` when it is not one JSON array.
 #[must_use]
 pub fn array(text: &str) -> Option<Vec<&str>> {
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let elements = reader.deserialize_seq(Elements).ok()?;
-    reader.end().ok()?;
+    let mut elements = Vec::new();
+    spans::elements(text, |element| elements.push(element))?;
     Some(elements)
 }
 
@@ -41,37 +39,14 @@ pub fn utf8(bytes: &[u8]) -> Cow<'_, str> {
 /// Whether `text` is one JSON object.
 #[must_use]
 pub fn is_object(text: &str) -> bool {
-    text.trim_ascii_start().starts_with('{') && serde_json::from_str::<IgnoredAny>(text).is_ok()
+    spans::is_object(text)
 }
 
 /// Number of members of an object or elements of an array; `None` for everything else. `text` is
-/// JSON: it is not validated again.
+/// JSON.
 #[must_use]
 pub fn count(text: &str) -> Option<usize> {
-    let bytes = text.as_bytes();
-    if !matches!(bytes.first()?, b'{' | b'[') {
-        return None;
-    }
-    let (mut n_commas, mut depth, mut is_filled, mut at) = (0, 0_usize, false, 0);
-    while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'"' => {
-                is_filled = true;
-                at += string_end(&bytes[at..]);
-                continue;
-            }
-            b'{' | b'[' => {
-                is_filled |= depth > 0;
-                depth += 1;
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b',' if depth == 1 => n_commas += 1,
-            b' ' | b'\t' | b'\r' | b'\n' => {}
-            _ => is_filled = true,
-        }
-        at += 1;
-    }
-    Some(n_commas + usize::from(is_filled))
+    spans::count(text)
 }
 
 /// The decoded text of a string; a number as it stands; `None` for everything else.
@@ -89,7 +64,8 @@ pub fn text(value: &str) -> Option<Cow<'_, str>> {
 #[must_use]
 pub fn string(value: &str) -> Option<Cow<'_, str>> {
     let inner = unquoted(value)?;
-    if !inner.contains('\\') {
+    // All bytes, without an end before the last: most are few, and sixteen are one step then.
+    if !inner.bytes().fold(false, |found, byte| found | (byte == b'\\')) {
         return Some(Cow::Borrowed(inner));
     }
     Some(serde_json::from_str::<String>(value).map_or(Cow::Borrowed(inner), Cow::Owned))
@@ -169,69 +145,6 @@ fn string_end(bytes: &[u8]) -> usize {
         at += 2;
     }
     bytes.len()
-}
-
-struct Members;
-
-impl<'de> Visitor<'de> for Members {
-    type Value = Vec<Member<'de>>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::with_capacity(16);
-        while let Some(key) = map.next_key_seed(Key)? {
-            members.push((key, map.next_value::<&RawValue>()?.get()));
-        }
-        Ok(members)
-    }
-}
-
-struct Elements;
-
-impl<'de> Visitor<'de> for Elements {
-    type Value = Vec<&'de str>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
-        let mut elements = Vec::new();
-        while let Some(element) = seq.next_element::<&RawValue>()? {
-            elements.push(element.get());
-        }
-        Ok(elements)
-    }
-}
-
-/// A key, borrowed where it holds no escape (serde's own `Cow` always owns).
-struct Key;
-
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
-        reader.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(key))
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(key.to_owned()))
-    }
 }
 
 #[cfg(test)]

@@ -28,8 +28,12 @@ pub(crate) mod pipeline;
 pub(crate) mod prometheus;
 #[path = "targets/protect.rs"]
 pub(crate) mod protect;
+#[path = "targets/raw.rs"]
+mod raw;
 #[path = "targets/remote_write.rs"]
 pub(crate) mod remote_write;
+#[path = "targets/sinks.rs"]
+pub(crate) mod sinks;
 
 /// Calls the given macro with every target: its name, and its function.
 macro_rules! for_each_target {
@@ -38,6 +42,7 @@ macro_rules! for_each_target {
             json_walk: $crate::targets::json::walk_against_serde_json,
             json_skeleton: $crate::targets::json::skeleton_against_walk,
             json_prefilter: $crate::targets::json::prefilter_on_both_paths,
+            json_spans: $crate::targets::sinks::json_spans,
             frame: $crate::targets::frame::decode_and_encode,
             origin: $crate::targets::frame::origin,
             any_file: $crate::targets::files::any_file,

@@ -3,7 +3,7 @@
 //!
 //! Two implementations of one trait: SSE2, which every x86-64 has, through the safe functions of
 //! `safe_arch`; and two 64-bit words, for every other processor. The scan is generic over it, and
-//! the tests run both on x86-64. Deliberately tiny: the four questions that the scan asks.
+//! the tests run both on x86-64. Deliberately tiny: the few questions that scans ask.
 
 /// Sixteen bytes in registers. Bit `i` of every answer speaks of byte `i`.
 pub trait Block: Copy {
@@ -19,6 +19,8 @@ pub trait Block: Copy {
     fn alpha(self) -> u16;
     /// Bytes that a plain JSON string may not hold: backslash, below 0x20, 0x80 and above.
     fn special(self) -> u16;
+    /// Bytes at which plain text in a JSON string ends: quote, backslash, below 0x20.
+    fn ends_text(self) -> u16;
     /// Bytes in which two blocks differ.
     fn differs(self, other: Self) -> u16;
 }
@@ -97,6 +99,12 @@ mod sse2 {
         }
 
         #[inline(always)]
+        fn ends_text(self) -> u16 {
+            let is = |byte| cmp_eq_mask_i8_m128i(self.0, splat(byte));
+            bits(bitor_m128i(bitor_m128i(is(b'"'), is(b'\\')), within(self.0, 0, 0x1f)))
+        }
+
+        #[inline(always)]
         fn differs(self, other: Self) -> u16 {
             !bits(cmp_eq_mask_i8_m128i(self.0, other.0))
         }
@@ -172,6 +180,14 @@ impl Block for Swar {
     }
 
     #[inline(always)]
+    fn ends_text(self) -> u16 {
+        self.map(|x| {
+            let is = |byte: u8| zeros(x ^ (ONES * u64::from(byte)));
+            is(b'"') | is(b'\\') | within(x, 0, 0x1f)
+        })
+    }
+
+    #[inline(always)]
     fn differs(self, other: Self) -> u16 {
         !(gather(zeros(self.0 ^ other.0)) | (gather(zeros(self.1 ^ other.1)) << 8))
     }
@@ -200,6 +216,8 @@ mod tests {
                     assert_eq!(block.alpha(), expect(&|b| b.is_ascii_alphabetic()));
                     let special = |b: u8| b == b'\\' || !(0x20..0x80).contains(&b);
                     assert_eq!(block.special(), expect(&special));
+                    let ends_text = |b: u8| b == b'"' || b == b'\\' || b < 0x20;
+                    assert_eq!(block.ends_text(), expect(&ends_text));
                     let other = B::load(&[filler; 16]);
                     assert_eq!(block.differs(other), expect(&|b| b != filler));
                 }

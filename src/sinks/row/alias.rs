@@ -11,10 +11,12 @@ mod unit;
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use names::{BATCHES, TABLE};
 pub use unit::Unit;
+
+use crate::sinks::json;
 
 /// The column (or part of one) that a member fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,20 +124,24 @@ pub struct Slot {
     /// Its meaning, if the table has its name.
     pub alias: Option<Alias>,
     /// Its folded path, if members below it may have a meaning.
-    pub prefix: Option<Arc<str>>,
+    pub prefix: Option<&'static str>,
 }
 
 /// Looks the members of an object up, remembering the last few shapes: the lines of one logging
 /// call have the same keys in the same order, and comparing them is cheaper than folding them.
 #[derive(Debug, Default)]
 pub struct Lookup {
+    /// The last one that was met first.
     shapes: Vec<Shape>,
 }
 
+/// The keys of objects at one folded path, and what they mean.
 #[derive(Debug)]
 struct Shape {
     prefix: String,
     keys: Vec<String>,
+    /// What stands before the members' values.
+    heads: Vec<String>,
     slots: Vec<Slot>,
 }
 
@@ -145,26 +151,43 @@ const N_SHAPES: usize = 16;
 const N_KEYS: usize = 64;
 
 impl Lookup {
-    /// The slots of an object at the folded path `prefix` with these members, in their order.
-    pub fn slots(&mut self, prefix: &str, members: &[(Cow<'_, str>, &str)]) -> Cow<'_, [Slot]> {
+    /// The [heads](json::head) that the next object at the folded path `prefix` is likely to have.
+    pub(super) fn heads(&self, prefix: &str) -> &[String] {
+        let last = self.shapes.iter().find(|shape| shape.prefix == prefix);
+        last.map_or(&[], |shape| &shape.heads)
+    }
+
+    /// The slots of an object that had just the likely heads.
+    pub(super) fn likely_slots(&self, prefix: &str) -> &[Slot] {
+        let last = self.shapes.iter().find(|shape| shape.prefix == prefix);
+        last.map_or(&[], |shape| &shape.slots)
+    }
+
+    /// The slots of an object at the folded path `prefix` whose members have these keys, in their
+    /// order.
+    pub fn slots<'k>(
+        &mut self,
+        prefix: &str,
+        keys: impl ExactSizeIterator<Item = &'k str> + Clone,
+    ) -> Cow<'_, [Slot]> {
         let same = |shape: &Shape| {
-            shape.prefix == prefix
-                && shape.keys.len() == members.len()
-                && shape.keys.iter().zip(members).all(|(key, (other, _))| key == other)
+            shape.keys.len() == keys.len()
+                && shape.prefix == prefix
+                && shape.keys.iter().zip(keys.clone()).all(|(key, other)| key == other)
         };
         if let Some(found) = self.shapes.iter().position(same) {
-            return Cow::Borrowed(&self.shapes[found].slots);
+            self.shapes[..=found].rotate_right(1);
+            return Cow::Borrowed(&self.shapes[0].slots);
         }
-        let slots: Vec<Slot> = members.iter().map(|(key, _)| slot(prefix, key)).collect();
-        if members.len() > N_KEYS {
+        let slots: Vec<Slot> = keys.clone().map(|key| slot(prefix, key)).collect();
+        if keys.len() > N_KEYS {
             return Cow::Owned(slots);
         }
-        if self.shapes.len() == N_SHAPES {
-            self.shapes.remove(0);
-        }
-        let keys = members.iter().map(|(key, _)| key.clone().into_owned()).collect();
-        self.shapes.push(Shape { prefix: prefix.to_owned(), keys, slots });
-        Cow::Borrowed(self.shapes.last().map_or(&[], |shape| &shape.slots))
+        self.shapes.truncate(N_SHAPES - 1);
+        let heads = keys.clone().map(json::head).collect();
+        let keys = keys.map(str::to_owned).collect();
+        self.shapes.insert(0, Shape { prefix: prefix.to_owned(), keys, heads, slots });
+        Cow::Borrowed(&self.shapes[0].slots)
     }
 }
 
@@ -175,7 +198,7 @@ fn slot(prefix: &str, key: &str) -> Slot {
         None => alias,
     });
     let alias = alias.or_else(|| duration(prefix, key));
-    let prefix = INDEX.prefixes.contains(&path).then(|| path.into());
+    let prefix = INDEX.prefixes.get(&path).map(String::as_str);
     Slot { alias, prefix }
 }
 
@@ -213,7 +236,7 @@ mod tests {
         for key in ["request_id", "requestId", "RequestId", "request-id", "REQUEST.ID"] {
             assert_eq!(role("", key), Some((Role::RequestId, None)), "{key}");
         }
-        assert_eq!(slot("", "eventMetadata").prefix.as_deref(), Some("eventmetadata"));
+        assert_eq!(slot("", "eventMetadata").prefix, Some("eventmetadata"));
         assert_eq!(role("eventmetadata", "inferenceId"), Some((Role::RequestId, None)));
         assert_eq!(role("prediction", "score"), Some((Role::Confidence, None)));
         assert_eq!(role("", "event"), None);
@@ -240,12 +263,27 @@ mod tests {
     #[test]
     fn shapes_are_told_apart_by_every_key() {
         let mut lookup = Lookup::default();
-        let first = [(Cow::Borrowed("request_id"), "1"), (Cow::Borrowed("a"), "1")];
-        let second = [(Cow::Borrowed("a"), "1"), (Cow::Borrowed("request_id"), "1")];
         for _ in 0..2 {
-            assert!(lookup.slots("", &first)[0].alias.is_some());
-            assert!(lookup.slots("", &second)[0].alias.is_none());
+            let mut first = |keys: [&str; 2]| lookup.slots("", keys.into_iter())[0].alias;
+            assert!(first(["request_id", "a"]).is_some());
+            assert!(first(["a", "request_id"]).is_none());
         }
         assert_eq!(lookup.shapes.len(), 2);
+    }
+
+    #[test]
+    fn the_last_shape_is_the_likely_one() {
+        let mut lookup = Lookup::default();
+        assert!(lookup.heads("").is_empty() && lookup.likely_slots("").is_empty());
+        for keys in [&["a", "request_id"][..], &["b"], &["a", "request_id"]] {
+            let slots = lookup.slots("", keys.iter().copied()).into_owned();
+            lookup.slots("prediction", ["c"].into_iter());
+            let heads: Vec<String> = keys.iter().map(|key| format!("\"{key}\":")).collect();
+            assert_eq!((lookup.heads(""), lookup.likely_slots("")), (&heads[..], &slots[..]));
+        }
+        for n in 0..2 * N_SHAPES {
+            lookup.slots("", [&*n.to_string()].into_iter());
+        }
+        assert_eq!(lookup.shapes.len(), N_SHAPES);
     }
 }

@@ -27,13 +27,15 @@ pub struct Builder {
     names: Arc<Names>,
     schema: Schema,
     lookup: Lookup,
+    /// None: room for those of the next line.
+    members: Members<'static>,
 }
 
 impl Builder {
     /// A builder for a table, with the words for the numbers in records.
     #[must_use]
     pub fn new(schema: Schema, names: Arc<Names>) -> Self {
-        Self { names, schema, lookup: Lookup::default() }
+        Self { names, schema, ..Self::default() }
     }
 
     /// Calls `each` with every row of `event`, which [`Schema::tell`] then tells.
@@ -50,19 +52,22 @@ impl Builder {
         }
         let line = json::utf8(event.bytes);
         let is_lossy = matches!(line, Cow::Owned(_));
-        let Self { names, schema, lookup } = self;
-        if let Some(members) = Members::read(&line, lookup) {
+        let Self { names, schema, lookup, members: room } = self;
+        let mut members = std::mem::take(room).into_empty();
+        if members.read(&line, lookup).is_some() {
             let mut row = frame(names, event, is_lossy);
-            Mapping::new(event, &mut row, members, *schema).emit(&mut each);
+            Mapping::new(event, &mut row, &mut members, *schema).emit(&mut each);
+            *room = members.into_empty();
             return Ok(());
         }
         let (object, is_repaired) = as_object(&line, event.record.has(Flags::LOGFMT));
+        let mut members = Members::default();
         let mut row = frame(names, event, is_lossy);
         if is_repaired {
             row.logging_errors.push("BAD_JSON_REPAIRED".into());
         }
-        let members = Members::read(&object, lookup).ok_or("not_json")?;
-        Mapping::new(event, &mut row, members, *schema).emit(&mut each);
+        members.read(&object, lookup).ok_or("not_json")?;
+        Mapping::new(event, &mut row, &mut members, *schema).emit(&mut each);
         Ok(())
     }
 }
@@ -165,8 +170,9 @@ fn threshold(threshold: u64) -> Cow<'static, str> {
     if threshold == 0 {
         return "0".into();
     }
-    let digits = format!("{threshold:014x}");
-    digits.trim_end_matches('0').to_owned().into()
+    // 56 bits, moved to the front of the 64.
+    let digits = hex(threshold << 8);
+    json::utf8(&digits).trim_end_matches('0').to_owned().into()
 }
 
 fn logging_errors(flags: u16, is_lossy: bool) -> Vec<Cow<'static, str>> {

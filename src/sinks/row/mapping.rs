@@ -20,10 +20,10 @@ use crate::sinks::json;
 pub(super) struct Mapping<'r, 'a> {
     event: Event<'a>,
     row: &'r mut Row<'a>,
-    members: Members<'a>,
+    members: &'r mut Members<'a>,
     schema: Schema,
     /// Per role the rank and index of the member that fills it.
-    chosen: [Option<(u8, usize)>; N_ROLES],
+    chosen: [Option<(u8, u32)>; N_ROLES],
     /// The id that the pipeline found in the line.
     request_id: Option<Cow<'a, str>>,
 }
@@ -32,7 +32,7 @@ impl<'r, 'a> Mapping<'r, 'a> {
     pub(super) fn new(
         event: Event<'a>,
         row: &'r mut Row<'a>,
-        members: Members<'a>,
+        members: &'r mut Members<'a>,
         schema: Schema,
     ) -> Self {
         let request_id = event.request_id().map(|raw| {
@@ -84,10 +84,10 @@ impl<'r, 'a> Mapping<'r, 'a> {
         {
             return;
         }
-        self.chosen[alias.role as usize] = Some((alias.rank, index));
+        self.chosen[alias.role as usize] = Some((alias.rank, index as u32));
         self.members.0[index].taken = true;
         if let Some((_, replaced)) = before {
-            self.members.0[replaced].taken = false;
+            self.members.0[replaced as usize].taken = false;
         }
     }
 
@@ -188,8 +188,8 @@ impl<'r, 'a> Mapping<'r, 'a> {
 
     fn conclude_identity(&mut self) {
         let row = &mut *self.row;
-        let chosen = self.chosen[Role::RequestId as usize];
-        row.request_id_source = chosen.map(|(_, index)| self.members.path(index));
+        let source = self.chosen[Role::RequestId as usize].map(place);
+        row.request_id_source = source.map(|index| self.members.path(index));
         if let Some(id) = self.request_id.take() {
             row.request_id = id;
             row.request_id_source.get_or_insert("line".into());
@@ -201,7 +201,7 @@ impl<'r, 'a> Mapping<'r, 'a> {
         }
         if row.model_name.is_empty() {
             // A version beside no model is the version of anything.
-            if let Some((_, index)) = self.chosen[Role::ModelVersion as usize]
+            if let Some(index) = self.chosen[Role::ModelVersion as usize].map(place)
                 && matches!(&*self.members.0[index].key, "version" | "revision" | "release")
             {
                 self.members.0[index].taken = false;
@@ -231,11 +231,17 @@ impl<'r, 'a> Mapping<'r, 'a> {
         }
         if row.prediction.is_none() {
             let alone = [Role::PredictionLabel, Role::PredictionValue, Role::ClassScores];
-            let chosen = alone.into_iter().find_map(|role| self.chosen[role as usize]);
-            row.prediction = chosen.map(|(_, index)| Json(self.members.0[index].value.into()));
+            let chosen = alone.into_iter().find_map(|role| self.chosen[role as usize]).map(place);
+            row.prediction = chosen.map(|index| Json(self.members.0[index].value.into()));
         }
         if let Some(Json(Cow::Borrowed(text))) = row.prediction {
-            let output = values::output(text);
+            let read = self.chosen[Role::Prediction as usize]
+                .map(|chosen| self.members.children(place(chosen)))
+                .filter(|members| !members.is_empty());
+            let output = match read {
+                Some(members) => values::output_of(members.iter().map(|m| (&*m.key, m.value))),
+                None => values::output(text),
+            };
             row.prediction_label = row.prediction_label.take().or(output.label);
             row.prediction_value = row.prediction_value.or(output.value);
             row.confidence = row.confidence.or(output.confidence);
@@ -248,8 +254,8 @@ impl<'r, 'a> Mapping<'r, 'a> {
 
     fn conclude_features(&mut self) {
         let row = &mut *self.row;
-        let chosen = self.chosen[Role::Features as usize];
-        let alias = chosen.and_then(|(_, index)| self.members.0[index].alias);
+        let chosen = self.chosen[Role::Features as usize].map(place);
+        let alias = chosen.and_then(|index| self.members.0[index].alias);
         let record = self.event.record;
         let Some(Json(text)) = &row.features else {
             row.replayable = Some("none".into());
@@ -295,7 +301,7 @@ impl<'r, 'a> Mapping<'r, 'a> {
 
     /// The items of a member that holds a batch by its name.
     fn items(&self, role: Role) -> Option<Vec<&'a str>> {
-        let (_, index) = self.chosen[role as usize]?;
+        let index = self.chosen[role as usize].map(place)?;
         let member = &self.members.0[index];
         let is_batch = member.alias.is_some_and(|alias| alias.batch);
         is_batch.then(|| json::array(member.value)).flatten().filter(|items| !items.is_empty())
@@ -332,6 +338,11 @@ impl<'r, 'a> Mapping<'r, 'a> {
             each(&row);
         }
     }
+}
+
+/// Where a role's member stands.
+fn place((_, index): (u8, u32)) -> usize {
+    index as usize
 }
 
 /// `request` and its like name many things; features are containers, or texts for a model.

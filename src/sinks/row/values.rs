@@ -58,9 +58,15 @@ pub(super) fn output(prediction: &str) -> Output<'_> {
 }
 
 fn output_of_object(prediction: &str) -> Output<'_> {
+    let members = json::object(prediction).unwrap_or_default();
+    output_of(members.iter().map(|(key, value)| (&**key, *value)))
+}
+
+/// Reads an output that is an object of these members.
+pub(super) fn output_of<'a, 'k>(members: impl Iterator<Item = (&'k str, &'a str)>) -> Output<'a> {
     let mut found = Output::default();
-    for (key, value) in json::object(prediction).unwrap_or_default() {
-        match &*key {
+    for (key, value) in members {
+        match key {
             "label" | "class" | "predicted_label" | "predicted_class" | "class_name" => {
                 found.label = found.label.or_else(|| label(value));
             }
