@@ -60,6 +60,15 @@ pub const UNNAMED_SERVICE: &str = "unknown_service";
 /// The longest event that becomes a row or a line; longer ones are refused as `line_too_long`.
 pub const EVENT_BYTES_MAX: usize = 16 << 20;
 
+/// What the rows of one event may take together: they must fit into one request.
+///
+/// # Why
+/// What all items of a batch share stands in each of their rows: a line of 256 KiB can hold a
+/// hundred thousand items beside a text of half its length, and would be gigabytes of rows.
+const EVENT_ROWS_BYTES_MAX: usize = 8 << 20;
+/// What a row takes beside its texts, in a body and on its way there.
+const ROW_BYTES: usize = 512;
+
 /// Words for the numbers in a record, which the rows carry; config knows them.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
@@ -274,6 +283,41 @@ table! {
         logging_errors: Vec<Cow<'a, str>>,
         /// Every member of the event that is in no other column.
         attributes: Option<Json<'a>>,
+    }
+}
+
+/// Whether `n` rows are more than one event may become, each with so many bytes that are in all.
+fn are_too_many(n: usize, shared_bytes: usize) -> bool {
+    shared_bytes.saturating_add(ROW_BYTES).saturating_mul(n) > EVENT_ROWS_BYTES_MAX
+}
+
+impl Row<'_> {
+    /// Bytes of its texts.
+    fn weight(&self) -> usize {
+        let mut texts = Texts(0);
+        self.tell(&mut texts);
+        texts.0
+    }
+}
+
+/// Counts the bytes of texts.
+struct Texts(usize);
+
+impl Texts {
+    fn add(&mut self, value: Value<'_>) {
+        if let Value::Text(text) = value {
+            self.0 += text.len();
+        }
+    }
+}
+
+impl Columns for Texts {
+    fn value(&mut self, _: Place, value: Value<'_>) {
+        self.add(value);
+    }
+
+    fn element(&mut self, _: Place, _: usize, leaves: &[Option<Value<'_>>]) {
+        leaves.iter().flatten().for_each(|value| self.add(*value));
     }
 }
 

@@ -166,6 +166,27 @@ fn rows_know_their_events() {
     assert_eq!((&rows[2]["row_index"], &rows[2]["batch_size"]), (&Value::I64(1), &Value::I64(2)));
 }
 
+/// What all items share stands in each of their rows: a line must not become more than a request.
+#[test]
+fn batches_that_are_too_large_stay_one_row() {
+    let line = |n: usize, n_shared: usize| {
+        let items = vec!["0.5"; n].join(",");
+        format!(r#"{{"request_id":"b","predictions":[{items}],"note":"{}"}}"#, "x".repeat(n_shared))
+    };
+    for (n, n_shared, n_rows) in [(1000, 100, 1000), (1000, 10_000, 1), (100_000, 0, 1)] {
+        let line = line(n, n_shared);
+        let body = encoded(&sink("attributes"), &batch(&[&line]));
+        let rows = rows(&body);
+        assert_eq!(rows.len(), n_rows, "{n} {n_shared}");
+        assert_eq!(rows[0]["batch_size"], Value::I64(n as i64));
+        let Value::String(rest) = &rows[0]["attributes"] else { panic!("no attributes") };
+        assert!(rest.len() > n_shared && body.parts[0].len() < 9 << 20);
+        let errors = rows[0].get("logging_errors");
+        let too_large = Value::List(vec![text("BATCH_TOO_LARGE")]);
+        assert_eq!(errors, (n_rows == 1).then_some(&too_large));
+    }
+}
+
 /// A table with few columns: what has none stands in its JSON column, as JSON.
 #[test]
 fn what_has_no_column() {

@@ -4,7 +4,8 @@
 //!
 //! A batch (`instances`, `predictions`, `dataframe_records`) is one row per item, where features
 //! and prediction, if both are there, have the same number of items; else one row and the error
-//! `BATCH_LENGTH_MISMATCH`. Tensors of the open inference protocol are not split (their first axis
+//! `BATCH_LENGTH_MISMATCH`, and one whose rows would not fit into a request stays one row, with
+//! `BATCH_TOO_LARGE`. Tensors of the open inference protocol are not split (their first axis
 //! need not be the batch). The two halves of a request that come as two events stay two rows.
 
 use std::borrow::Cow;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::alias::{Role, fold};
 use super::extras::{Extras, object, of};
 use super::field::{Columns, Field, Place, Shape};
-use super::{Json, MaybeText, Micros, Redaction, Row, Text};
+use super::{Json, MaybeText, Micros, Redaction, Row, Text, are_too_many};
 use crate::sinks::json;
 
 /// The roles that have a column here.
@@ -187,8 +187,6 @@ mod names {
 const MESSAGES: [&str; 4] = ["event", "event_name", "message", "msg"];
 const WINDOW_STARTS: [&str; 3] = ["window_start", "period_start", "from"];
 const WINDOW_ENDS: [&str; 3] = ["window_end", "period_end", "to"];
-/// Rows that one report may become; of more, it stays one.
-const FEATURES_MAX: usize = 10_000;
 
 impl<'a> DataProfile<'a> {
     /// What `row` is in this table.
@@ -254,12 +252,14 @@ impl<'a> DataProfile<'a> {
 pub(super) fn each_feature(row: &Row<'_>, each: &mut impl FnMut(&Row<'_>)) {
     let members = row.attributes.as_ref().and_then(|Json(text)| json::object(text));
     let Some(members) = members else { return each(row) };
+    let mut own_bytes = 0;
     // By feature its own members.
     let mut features: BTreeMap<Cow<'_, str>, Vec<(Cow<'_, str>, &str)>> = BTreeMap::new();
     let mut shared = Vec::new();
     for (name, value) in &members {
         match by_feature(name, value) {
             Some(found) => {
+                own_bytes += value.len();
                 for (feature, inner) in found {
                     features.entry(feature).or_default().extend(inner);
                 }
@@ -267,8 +267,13 @@ pub(super) fn each_feature(row: &Row<'_>, each: &mut impl FnMut(&Row<'_>)) {
             None => shared.push((name, *value)),
         }
     }
-    if features.is_empty() || features.len() > FEATURES_MAX {
+    if features.is_empty() {
         return each(row);
+    }
+    if are_too_many(features.len(), row.weight() - own_bytes) {
+        let mut row = row.clone();
+        row.logging_errors.push("BATCH_TOO_LARGE".into());
+        return each(&row);
     }
     for (index, (feature, own)) in (0..).zip(&features) {
         let mut quoted = Vec::new();

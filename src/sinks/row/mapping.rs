@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use super::alias::{Alias, N_ROLES, Role};
 use super::members::Members;
 use super::schema::Schema;
-use super::{Json, MaybeText, Row, UNNAMED_SERVICE, columns, values};
+use super::{Json, MaybeText, Row, UNNAMED_SERVICE, are_too_many, columns, values};
 use crate::event::batch::Event;
 use crate::event::record::{Flags, Kind, Level};
 use crate::sinks::files::name;
@@ -67,6 +67,14 @@ impl<'r, 'a> Mapping<'r, 'a> {
                 self.explode(features.as_deref(), prediction.as_deref(), each);
             }
         }
+    }
+
+    /// Bytes that all items of a batch say, beside their own features or output.
+    fn shared_bytes(&self, has_features: bool, has_prediction: bool) -> usize {
+        let own = [(&self.row.features, has_features), (&self.row.prediction, has_prediction)];
+        let own =
+            own.into_iter().filter(|(_, is_own)| *is_own).filter_map(|(json, _)| json.as_ref());
+        self.row.weight() - own.map(|Json(text)| text.len()).sum::<usize>()
     }
 
     /// Lets a member fill its role, if its value fits and no better name did.
@@ -314,7 +322,15 @@ impl<'r, 'a> Mapping<'r, 'a> {
         each: &mut impl FnMut(&Row<'_>),
     ) {
         let n = features.or(prediction).map_or(0, <[_]>::len);
+        let shared_bytes = self.shared_bytes(features.is_some(), prediction.is_some());
+        let is_too_large = are_too_many(n, shared_bytes);
         let shared = self.row;
+        if is_too_large {
+            // All that it says stays, in one row.
+            shared.batch_size = Some(n as i64);
+            shared.logging_errors.push("BATCH_TOO_LARGE".into());
+            return each(shared);
+        }
         let mut row = shared.clone();
         row.batch_size = Some(n as i64);
         for index in 0..n {
