@@ -43,13 +43,17 @@ mod tables;
 mod token;
 
 use append::Connection;
-use calls::{Calls, stale};
+use calls::{Calls, stale, too_large};
 use outbox::{Outbox, Record};
 use tables::Tables;
 use token::Token;
 
 /// How long the default stream serves where no other can be created.
 const QUOTA_PAUSE: Duration = Duration::from_secs(600);
+/// BigQuery takes 10 MB, with what stands before the rows.
+const APPEND_BYTES_MAX: usize = 9_500_000;
+/// After so many of them in a row the stream is taken to be gone.
+const NOT_FOUND_MAX: u32 = 3;
 /// A quota that is used up does not fill within less.
 const EXHAUSTED_WAIT: Duration = Duration::from_secs(5);
 
@@ -91,6 +95,8 @@ struct Exact {
     is_void: bool,
     /// Rows of the body that a process before this one wrote down.
     n_resumed_rows: u64,
+    /// How often in a row something was not found, and not said what.
+    n_not_found: u32,
 }
 
 impl BigQueryClient {
@@ -131,6 +137,9 @@ impl BigQueryClient {
             || outgoing.attempt > 0 && exact.as_ref().is_some_and(|exact| exact.is_uncertain);
         if !is_uncertain && !self.destination.fits(outgoing.contents) {
             return Ok(stale());
+        }
+        if !is_uncertain && outgoing.len() > APPEND_BYTES_MAX {
+            return Ok(too_large(outgoing));
         }
         let answer = match &mut exact {
             Some(exact) => self.append_exactly(exact, outgoing).await?,
@@ -182,7 +191,10 @@ impl BigQueryClient {
         };
         let parts = if is_marked { &[] } else { &outgoing.parts[..] };
         let rows: Vec<Bytes> = rows.into_iter().chain(parts.iter().cloned()).collect();
-        connection.append(None, &rows, self.destination.options.timeout).await
+        let answer = connection.append(None, &rows, self.destination.options.timeout).await?;
+        // Said of an offset alone; without one it says nothing of these rows.
+        let is_strange = told(&answer).code == code::ALREADY_EXISTS;
+        Ok(if is_strange { aborted(answer, "an offset that was not sent") } else { answer })
     }
 
     /// Exactly once, or as told in the module.
@@ -273,6 +285,7 @@ impl Exact {
             is_uncertain: false,
             is_void: false,
             n_resumed_rows: 0,
+            n_not_found: 0,
         })
     }
 
@@ -322,7 +335,7 @@ impl Exact {
     fn leave(&mut self) {
         self.connection = None;
         self.record = Record { is_settled: true, ..Record::default() };
-        (self.is_uncertain, self.is_void) = (false, false);
+        (self.is_uncertain, self.is_void, self.n_not_found) = (false, false, 0);
         if let Err(error) = self.outbox.settle(&self.record) {
             tracing::warn!(%error, "cannot note that a stream is left");
         }
@@ -331,8 +344,9 @@ impl Exact {
     /// What an answer means for the stream.
     fn follow(&mut self, answer: Answer, was_uncertain: bool) -> Answer {
         let told = told(&answer);
+        // The code says it alone, where the details are lost on the way.
         let is_repeat = told.code == code::ALREADY_EXISTS
-            && told.storage_code == storage::OFFSET_ALREADY_EXISTS;
+            && matches!(told.storage_code, 0 | storage::OFFSET_ALREADY_EXISTS);
         let is_stored = told.code == 0 && told.row_errors.is_empty();
         if is_stored || (is_repeat && was_uncertain) {
             self.record.is_settled = true;
@@ -343,8 +357,12 @@ impl Exact {
             }
             return answer;
         }
+        // A stream that was just made, or one that is gone: time tells.
+        let is_not_found = told.code == code::NOT_FOUND && told.storage_code == 0;
+        self.n_not_found = if is_not_found { self.n_not_found + 1 } else { 0 };
         let is_lost = is_repeat
             || told.code == code::OUT_OF_RANGE
+            || self.n_not_found >= NOT_FOUND_MAX
             || matches!(
                 told.storage_code,
                 storage::STREAM_NOT_FOUND
@@ -354,8 +372,7 @@ impl Exact {
         if is_lost {
             tracing::warn!(stream = self.record.stream, reason = told.message, "a stream is left");
             self.leave();
-            let message = format!("a new stream is needed: {}", told.message);
-            return Answer { grpc: Some((code::ABORTED, message)), body: Vec::new(), ..answer };
+            return aborted(answer, &format!("a new stream is needed: {}", told.message));
         }
         let is_in_band = answer.grpc.as_ref().is_some_and(|(code, _)| *code == 0);
         if is_transient(&told) {
@@ -369,6 +386,11 @@ impl Exact {
         }
         answer
     }
+}
+
+/// The answer, as one after which the body is sent again.
+fn aborted(answer: Answer, words: &str) -> Answer {
+    Answer { grpc: Some((code::ABORTED, words.to_owned())), body: Vec::new(), ..answer }
 }
 
 /// Whether the same may be answered otherwise a moment later.

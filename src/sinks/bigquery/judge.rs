@@ -40,7 +40,9 @@ pub(super) fn judge(response: &Response<'_>, is_stale: bool) -> Verdict {
     let reason = reason.trim_end().to_owned();
     match answer.code {
         0 => Verdict::Delivered,
-        code::ALREADY_EXISTS if answer.storage_code == storage::OFFSET_ALREADY_EXISTS => {
+        code::ALREADY_EXISTS
+            if matches!(answer.storage_code, 0 | storage::OFFSET_ALREADY_EXISTS) =>
+        {
             Verdict::Delivered
         }
         code::INVALID_ARGUMENT if is_too_large(&answer.message) => Verdict::Split,
@@ -61,6 +63,7 @@ fn of_rest(response: &Response<'_>) -> Verdict {
     let reason = format!("{} {}", response.status, shortened(&words));
     match response.status {
         STALE_LAYOUT => Verdict::Reencode { reason },
+        413 => Verdict::Split,
         408 | 409 | 425 | 429 | 500.. => Verdict::Retry { reason },
         403 if is_quota(&words) => Verdict::Retry { reason },
         _ => Verdict::Unauthorised { reason },
@@ -142,7 +145,8 @@ mod tests {
         for (code, message, storage_code, expected) in [
             (0, "", 0, "delivered"),
             (6, "", 8, "delivered"),
-            (6, "", 0, "retry"),
+            (6, "", 0, "delivered"),
+            (6, "", 1, "retry"),
             (11, "", 9, "retry"),
             (3, "The request is too large: limit 10485760", 0, "split"),
             (3, "extra fields", 7, "retry"),
@@ -179,5 +183,6 @@ mod tests {
         assert!(matches!(rest(403, b"rateLimitExceeded"), Verdict::Retry { .. }));
         assert!(matches!(rest(503, b""), Verdict::Retry { .. }));
         assert!(matches!(rest(STALE_LAYOUT, b""), Verdict::Reencode { .. }));
+        assert_eq!(rest(413, b""), Verdict::Split);
     }
 }

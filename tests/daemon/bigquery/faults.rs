@@ -117,6 +117,48 @@ fn streams_that_are_lost() {
     }
 }
 
+/// What comes without its details, as something on the way may leave them out: rows that are there
+/// are known to be, and a stream that is not found again and again is left.
+#[test]
+fn answers_without_details() {
+    let bigquery = BigQuery::start();
+    let acts = [Act::StoreAndBreak, Act::say(code::ALREADY_EXISTS)];
+    let cost = survived("there", &bigquery, impatient(), |fake| fake.will(acts));
+    assert_eq!(cost.streams, 1);
+    let bigquery = BigQuery::start();
+    let gone = vec![Act::say(code::NOT_FOUND); 3];
+    let cost = survived("gone", &bigquery, impatient(), |fake| fake.will(gone));
+    assert_eq!(cost.streams, 2);
+}
+
+/// Events that are much larger as rows than as lines: no request is larger than BigQuery takes.
+#[test]
+fn rows_that_are_more_than_a_request() {
+    let bigquery = BigQuery::start();
+    let mut place = Place::with(
+        &(bigquery.config("").replace("max_age: 20ms", "max_age: 20ms, max_bytes: 16MiB")
+            + "memory: { limit: 96MiB }\n"),
+    );
+    let items = vec!["0.5"; 1000].join(",");
+    let line = |n: usize| {
+        let note = "x".repeat(4000);
+        format!(
+            r#"{{"event":"prediction","request_id":"r-{n}","model":"m","predictions":[{items}],"note":"{note}"}}"#
+        )
+    };
+    place.append("model.log", &text(&(0..8).map(line).collect::<Vec<_>>()));
+    let mut daemon = place.daemon(&[]);
+    delivered(&daemon, 8);
+    daemon.stop();
+    bigquery.assert_sound();
+    assert_eq!(
+        (bigquery.n_rows(), &*bigquery.fake.refusals()[0]),
+        (8000, "no table ml.predictions")
+    );
+    assert_eq!(bigquery.fake.refusals().len(), 1, "none is too large");
+    assert!(bigquery.fake.appends().iter().all(|append| append.n_bytes < 10_000_000));
+}
+
 /// `ALREADY_EXISTS` to rows that were never sent: somebody else wrote to the stream.
 #[test]
 fn another_writer_on_the_stream() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use reqwest::header::HeaderMap;
 
 use super::super::grpc;
-use super::super::{Answer, SendError};
+use super::super::{Answer, Outgoing, SendError};
 use super::append::Connection;
 use super::token::Token;
 use crate::diagnostic::chain;
@@ -20,6 +20,9 @@ use crate::sinks::bigquery::{Options, STALE_LAYOUT};
 const SERVICE: &str = "/google.cloud.bigquery.storage.v1.BigQueryWrite/";
 /// `WriteStream.Type.COMMITTED`: rows can be read once they are appended.
 const COMMITTED: u64 = 1;
+
+/// As a server says it.
+const TOO_LARGE: u16 = 413;
 
 /// See the module.
 pub(super) struct Calls {
@@ -112,6 +115,13 @@ fn name_of(bytes: &[u8]) -> Option<String> {
 pub(super) fn unsent(status: u16, words: String) -> Answer {
     let body = words.into_bytes();
     Answer { status, body, is_unsent: true, ..Answer::default() }
+}
+
+/// What is said of a body that is more than a request may have: it is halved.
+pub(super) fn too_large(outgoing: &Outgoing) -> Answer {
+    let (n_bytes, n_rows) = (outgoing.len(), outgoing.contents.n_items);
+    let words = format!("{n_rows} rows of {n_bytes} bytes are too large for a request");
+    Answer { is_unsent: false, ..unsent(TOO_LARGE, words) }
 }
 
 /// What is said instead of sending a body for other columns than those of the table.

@@ -19,7 +19,7 @@ use super::super::{
     TransportOptions,
 };
 use super::EXHAUSTED_WAIT;
-use super::calls::{stale, unsent};
+use super::calls::{stale, too_large};
 use super::tables::{Tables, table_url, words_of};
 use super::token::Token;
 use crate::diagnostic::chain;
@@ -30,8 +30,6 @@ const REQUEST_BYTES_MAX: usize = 10_000_000;
 const ROWS_MAX: u64 = 50_000;
 /// What an answer may take for each row, beside [`ANSWER_BYTES_MAX`].
 const ANSWER_BYTES_PER_ROW: usize = 1 << 10;
-/// What is said of a body that is too large to be sent.
-const TOO_LARGE: u16 = 413;
 
 /// See the module.
 pub(super) struct InsertClient {
@@ -68,8 +66,7 @@ impl InsertClient {
         }
         let (n_bytes, n_rows) = (outgoing.len(), outgoing.contents.n_items);
         if n_bytes > REQUEST_BYTES_MAX || n_rows > ROWS_MAX {
-            let words = format!("{n_rows} rows of {n_bytes} bytes are too large for a request");
-            return Ok(Answer { is_unsent: false, ..unsent(TOO_LARGE, words) });
+            return Ok(too_large(outgoing));
         }
         let headers = match self.token.headers().await {
             Ok(headers) => headers,
