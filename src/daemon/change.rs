@@ -89,7 +89,7 @@ impl Daemon {
             if changes.routes_new.contains(&key) {
                 let known = self.books.iter().find(|books| books.is(key.0, &key.1));
                 let prepared = known.cloned().unwrap_or(made);
-                let route = routes::connect(&config, &prepared, &self.budget)
+                let route = routes::connect(&config, &prepared, &self.shared)
                     .map_err(|error| chain(&error))?;
                 routes.push((prepared, route));
             }

@@ -11,7 +11,7 @@ use crate::config::{self, Config};
 use crate::deliver::{DeadLetters, Replay, drain};
 
 use super::DaemonError;
-use super::routes::{Prepared, budget, connect, prepare};
+use super::routes::{Prepared, Shared, connect, prepare};
 
 /// What is left of the time when delivery is told to come to its end.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -101,7 +101,7 @@ async fn send(
 ) -> Result<Replayed, DaemonError> {
     let n_events = letters.n_events();
     let (switch, drained) = drain();
-    let running = connect(config, prepared, &budget(config))?.run(letters, drained);
+    let running = connect(config, prepared, &Shared::new(config))?.run(letters, drained);
     tokio::pin!(running);
     tokio::select! {
         () = &mut running => {}

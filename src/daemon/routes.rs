@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{self, Config, Tier};
 use crate::deliver::dead_letters;
-use crate::deliver::transport::{self, TransportOptions};
+use crate::deliver::transport::{self, Accounts, TransportOptions};
 use crate::deliver::window::SINK;
 use crate::deliver::{
     Budget, DeadLetters, DrainSwitch, Options, RateLimit, RateUnit, Retry, Route, RouteStatus,
@@ -124,7 +124,7 @@ pub(super) fn by_tier<'a>(
 pub(super) fn connect(
     config: &Config,
     prepared: &Prepared,
-    budget: &Budget,
+    shared: &Shared,
 ) -> Result<Route, DaemonError> {
     let tier = &config.tiers[prepared.tier_index];
     let Some(sink_config) = config.sink(&prepared.sink) else {
@@ -134,6 +134,7 @@ pub(super) fn connect(
         idle_connections_max: 2,
         route: format!("{}-{}", prepared.tier, prepared.sink),
         counters: Arc::clone(&prepared.counters),
+        accounts: shared.accounts.clone(),
         ..TransportOptions::default()
     };
     let (sink, mut options): (Arc<dyn Sink>, Options) = match sink_config {
@@ -165,7 +166,7 @@ pub(super) fn connect(
         config::sinks::Sink::Files(files) => files_route(files, tier, config),
         config::sinks::Sink::Console(console) => console_route(console, tier),
     };
-    options.budget = budget.clone();
+    options.budget = shared.budget.clone();
     let client = transport::connect(&sink.transport(), &transport_options)
         .map_err(|source| DaemonError::Sink { sink: prepared.sink.clone(), source })?;
     let dead_letters = match &config.spool.path {
@@ -195,10 +196,19 @@ impl TransportOptions {
     }
 }
 
-/// What the bodies of all routes may hold: half of the memory budget. The other half is for what
-/// comes in, so that no sink that hangs holds up a source.
-pub(super) fn budget(config: &Config) -> Budget {
-    Budget::new(config.memory_limit.0 as usize / 2)
+/// What all routes share.
+pub(super) struct Shared {
+    budget: Budget,
+    accounts: Accounts,
+}
+
+impl Shared {
+    /// Bodies may hold half of the memory budget. The other half is for what comes in, so that no
+    /// sink that hangs holds up a source.
+    pub(super) fn new(config: &Config) -> Self {
+        let budget = Budget::new(config.memory_limit.0 as usize / 2);
+        Self { budget, accounts: Accounts::default() }
+    }
 }
 
 fn loki_sink(loki: &config::sinks::Loki, tier: &Tier) -> loki::Loki {

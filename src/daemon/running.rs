@@ -7,7 +7,6 @@ use tokio::sync::mpsc;
 
 use crate::admin::{Panel, Readiness, SourcePanel};
 use crate::config::Config;
-use crate::deliver::Budget;
 use crate::sources::{Ended, Stage};
 use crate::spool::Spool;
 
@@ -39,8 +38,8 @@ impl ChildSource {
 
 pub(super) struct Daemon {
     pub(super) config: Config,
-    /// Of what bodies hold on their way.
-    pub(super) budget: Budget,
+    /// What all routes share.
+    pub(super) shared: routes::Shared,
     pub(super) spool: Arc<Spool>,
     pub(super) feed: Arc<Feed>,
     pub(super) routes: Vec<routes::Running>,

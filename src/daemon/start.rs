@@ -8,7 +8,6 @@ use tokio::sync::mpsc;
 
 use crate::admin::{Admin, Exposition, MetricKind, Panel, Readiness, RoutePanel, SourcePanel};
 use crate::config::{self, Config};
-use crate::deliver::Budget;
 use crate::deliver::window::SINK;
 use crate::event::slab::Pool;
 use crate::pipeline::Plan;
@@ -49,8 +48,8 @@ pub(super) async fn start(
     let sinks = books.len();
     books.extend(windows::prepare(&config));
     let spool = open_spool(&config, &books)?;
-    let budget = routes::budget(&config);
-    let routes = start_routes(&config, &books[..sinks], &spool, &budget)?;
+    let shared = routes::Shared::new(&config);
+    let routes = start_routes(&config, &books[..sinks], &spool, &shared)?;
     let pool = Pool::new(SLAB_BYTES, (config.memory_limit.0 as usize / SLAB_BYTES).max(8));
     let echo = protected_echo(&config)?;
     let admin = bind_admin(&config).await?;
@@ -86,7 +85,7 @@ pub(super) async fn start(
     watch(Arc::clone(&kept), Arc::clone(&spool), Arc::clone(&readiness));
     Ok(Daemon {
         config,
-        budget,
+        shared,
         spool,
         feed,
         routes,
@@ -139,11 +138,11 @@ fn start_routes(
     config: &Config,
     books: &[routes::Prepared],
     spool: &Arc<Spool>,
-    budget: &Budget,
+    shared: &routes::Shared,
 ) -> Result<Vec<routes::Running>, DaemonError> {
     let mut connected = Vec::new();
     for prepared in books {
-        connected.push((prepared.clone(), connect(config, prepared, budget)?));
+        connected.push((prepared.clone(), connect(config, prepared, shared)?));
     }
     let run = |(prepared, route)| {
         let Some(running) = routes::Running::spawn(prepared, route, spool) else {

@@ -22,6 +22,8 @@ mod grpc;
 mod http;
 mod stdout;
 
+pub use bigquery::Accounts;
+
 /// Answers are read to this length and no further.
 pub const ANSWER_BYTES_MAX: usize = 64 << 10;
 
@@ -144,6 +146,8 @@ pub struct TransportOptions {
     pub state_folder: Option<PathBuf>,
     /// The route's, for what only its transport knows.
     pub counters: Arc<RouteCounters>,
+    /// What routes to BigQuery share.
+    pub accounts: Accounts,
 }
 
 /// Why a transport cannot be set up. All of them are mistakes in the config.

@@ -56,7 +56,7 @@ const BUILDERS_MAX: usize = 2;
 const HOPE_NS: i64 = 600_000_000_000;
 
 /// How requests are authorised.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credentials {
     /// Those that the environment has: `GOOGLE_APPLICATION_CREDENTIALS`, gcloud's file, the
     /// metadata server.

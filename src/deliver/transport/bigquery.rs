@@ -25,7 +25,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-use super::http::{self, Purpose};
 use super::{
     Answer, Client, Outgoing, Resumed, SendError, Sending, TransportError, TransportOptions,
 };
@@ -34,6 +33,7 @@ use crate::sinks::bigquery::table::TableId;
 use crate::sinks::bigquery::{Api, Destination};
 use crate::telemetry::RouteCounters;
 
+mod account;
 mod append;
 mod calls;
 mod insert;
@@ -42,11 +42,12 @@ mod outbox;
 mod tables;
 mod token;
 
+use account::Account;
+pub use account::Accounts;
 use append::Connection;
-use calls::{Calls, stale, too_large};
+use calls::{stale, too_large};
 use outbox::{Outbox, Record};
 use tables::Tables;
-use token::Token;
 
 /// How long the default stream serves where no other can be created.
 const QUOTA_PAUSE: Duration = Duration::from_secs(600);
@@ -71,14 +72,11 @@ pub(super) fn connect(
 /// See the module.
 struct BigQueryClient {
     destination: Arc<Destination>,
+    account: Arc<Account>,
     tables: Tables,
-    calls: Calls,
-    token: Arc<Token>,
     counters: Arc<RouteCounters>,
     /// Appends, one at a time where rows land exactly once.
     exact: Option<Mutex<Exact>>,
-    /// The connection of the default stream.
-    default: Mutex<Option<Arc<Connection>>>,
 }
 
 /// What is known of our own stream.
@@ -105,22 +103,17 @@ impl BigQueryClient {
         options: &TransportOptions,
     ) -> Result<Self, TransportError> {
         let config = &destination.options;
-        let (grpc, rest) = (&config.grpc_url, &config.rest_url);
-        let grpc = http::client(grpc, Purpose::Grpc, options)?;
-        let rest = http::client(rest, Purpose::Http(config.timeout), options)?;
-        let token = Arc::new(Token::new(config)?);
+        let account = options.accounts.of(config, options)?;
         let exact = match config.is_exact {
             true => Some(Mutex::new(Exact::open(options)?)),
             false => None,
         };
         Ok(Self {
             destination: Arc::clone(destination),
-            tables: Tables::new(Arc::clone(destination), rest, Arc::clone(&token)),
-            calls: Calls::new(grpc, config, Arc::clone(&token)),
-            token,
+            tables: Tables::new(Arc::clone(destination), &account),
+            account,
             counters: Arc::clone(&options.counters),
             exact,
-            default: Mutex::default(),
         })
     }
 
@@ -157,7 +150,7 @@ impl BigQueryClient {
                 Some(_) => told.message.as_str().into(),
                 None => String::from_utf8_lossy(&answer.body),
             };
-            if let Some(instead) = self.token.renewed(&words) {
+            if let Some(instead) = self.account.token.renewed(&words) {
                 return instead;
             }
         }
@@ -178,12 +171,10 @@ impl BigQueryClient {
         mark: &[u8],
     ) -> Result<Answer, SendError> {
         let stream = self.destination.options.table.default_stream();
-        let mut kept = self.default.lock().await;
-        let connection = match self.calls.connection(&mut kept, &stream).await {
+        let connection = match self.account.connection(&stream).await {
             Ok(connection) => connection,
             Err(problem) => return problem,
         };
-        drop(kept);
         let is_marked = !mark.is_empty() && mark::is_known(&outgoing.bytes, mark);
         let rows = match is_marked {
             false => vec![outgoing.bytes.clone()],
@@ -191,7 +182,8 @@ impl BigQueryClient {
         };
         let parts = if is_marked { &[] } else { &outgoing.parts[..] };
         let rows: Vec<Bytes> = rows.into_iter().chain(parts.iter().cloned()).collect();
-        let answer = connection.append(None, &rows, self.destination.options.timeout).await?;
+        let answer =
+            connection.append(&stream, None, &rows, self.destination.options.timeout).await?;
         // Said of an offset alone; without one it says nothing of these rows.
         let is_strange = told(&answer).code == code::ALREADY_EXISTS;
         Ok(if is_strange { aborted(answer, "an offset that was not sent") } else { answer })
@@ -237,7 +229,7 @@ impl BigQueryClient {
             })?;
         }
         let Exact { connection, record, .. } = exact;
-        let connection = match self.calls.connection(connection, &record.stream).await {
+        let connection = match self.account.calls.connection(connection, &record.stream).await {
             Ok(connection) => connection,
             Err(problem) => return problem,
         };
@@ -245,8 +237,9 @@ impl BigQueryClient {
         (exact.is_uncertain, exact.is_void) = (true, false);
         let rows: Vec<Bytes> =
             std::iter::once(&outgoing.bytes).chain(&outgoing.parts).cloned().collect();
-        let offset = Some(exact.record.offset);
-        let answer = connection.append(offset, &rows, self.destination.options.timeout).await?;
+        let (stream, offset) = (&exact.record.stream, Some(exact.record.offset));
+        let timeout = self.destination.options.timeout;
+        let answer = connection.append(stream, offset, &rows, timeout).await?;
         Ok(exact.follow(answer, was_uncertain))
     }
 
@@ -256,7 +249,7 @@ impl BigQueryClient {
             return Ok(None);
         }
         exact.paused_until = None;
-        let created = self.calls.create_stream(&self.destination.options.table).await?;
+        let created = self.account.calls.create_stream(&self.destination.options.table).await?;
         match created {
             Ok(stream) => {
                 exact.record = Record { stream, is_settled: true, ..Record::default() };

@@ -1,19 +1,23 @@
 //! Companion tables: each kind of event that has one goes there by its tier, and sampling says what
-//! it saw.
+//! it saw. And what tables have in common: one connection, on which none pays for another.
+
+use std::collections::BTreeSet;
 
 use serde_json::json;
+
+use super::super::fake_bigquery::{Act, code};
 
 use super::super::files::text;
 use super::super::rig::{Place, until};
 use super::{BigQuery, TABLE, TIER, id, predictions, word};
 
 /// A tier for each kind that has a table, beside the predictions, of which a tenth is kept.
-fn config(bq: &BigQuery) -> String {
+fn config(bq: &BigQuery, more: &str) -> String {
     let (grpc, rest) = (bq.fake.grpc_url(), bq.fake.rest_url());
     let sink = |name: &str, table: &str| {
         format!(
             "  {name}: {{ type: bigquery, table: test.{table}, anonymous: true, endpoint: \"{grpc}\", \
-             rest_endpoint: \"{rest}\", batch: {{ max_age: 20ms }} }}\n"
+             rest_endpoint: \"{rest}\", batch: {{ max_age: 20ms }}{more} }}\n"
         )
     };
     let sinks = [
@@ -38,10 +42,53 @@ fn config(bq: &BigQuery) -> String {
     )
 }
 
+/// Lines of each kind that has a table.
+fn of_each_kind(n: usize) -> String {
+    let line = |n: usize| {
+        let prediction = predictions(n..n + 1).trim_end().to_owned();
+        let load = format!(r#"{{"event":"model_loaded","model":"fraud","load_time_ms":{n}}}"#);
+        let check = format!(r#"{{"event":"data_validation","dataset":"live","n_rows":{n}}}"#);
+        [prediction, load, check]
+    };
+    text(&(0..n).flat_map(line).collect::<Vec<_>>())
+}
+
+/// At least once, rows of all tables go by one connection; and where that ends, each is told what
+/// is said of it alone.
+#[test]
+fn tables_share_a_connection() {
+    let bq = BigQuery::start();
+    let fast = ", delivery: at_least_once, retry: { initial: 20ms, max: 100ms }";
+    let mut place = Place::with(&config(&bq, fast).replace("prediction: 10%", "prediction: 100%"));
+    let n_rows = || {
+        let of = |table: &str| bq.fake.n_rows(&format!("ml.{table}"));
+        (bq.n_rows(), of("model_events"), of("data_profiles"))
+    };
+    place.append("model.log", &of_each_kind(20));
+    let mut daemon = place.daemon(&[]);
+    until("all rows", || n_rows() == (20, 20, 20));
+    let appends = bq.fake.appends();
+    let distinct = |of: fn(&super::super::fake_bigquery::Append) -> String| {
+        appends.iter().map(of).collect::<BTreeSet<_>>().len()
+    };
+    assert_eq!(distinct(|append| append.rpc.to_string()), 1, "one connection");
+    assert_eq!(distinct(|append| append.stream.clone()), 3, "of three tables");
+
+    // One of them is denied while others wait: none of those is taken to be.
+    bq.fake.will([Act::Slow(100), Act::fail(code::PERMISSION_DENIED)]);
+    place.append("model.log", &of_each_kind(20));
+    until("all rows", || {
+        let (predictions, models, profiles) = n_rows();
+        predictions >= 40 && models >= 40 && profiles >= 40
+    });
+    daemon.stop();
+    bq.assert_sound();
+}
+
 #[test]
 fn each_kind_has_its_table_and_sampling_says_what_it_saw() {
     let bq = BigQuery::start();
-    let mut place = Place::with(&config(&bq));
+    let mut place = Place::with(&config(&bq, ""));
     let n = 400;
     let others = [
         r#"{"event":"model_loaded","model":"fraud","model_version":"v1","load_time_ms":1834}"#,

@@ -262,12 +262,13 @@ fn requests_that_are_too_large() {
     assert_eq!(rows::letters(&place)[0].1, "too_large");
 }
 
-/// A batch whose rows are more bytes than BigQuery takes at once is not even sent.
+/// A batch whose rows are more bytes than BigQuery takes at once, since each quote in them becomes
+/// four bytes, is not even sent.
 #[test]
 fn what_is_over_the_limits_is_not_sent() {
     let bigquery = BigQuery::start();
     let mut place = Place::with(&config(&bigquery, ""));
-    let (items, long) = (vec!["1"; 1500].join(","), "long ".repeat(1600));
+    let (items, long) = (vec!["1"; 1500].join(","), "\\\"".repeat(2200));
     let batch = format!(
         r#"{{"event":"prediction","request_id":"many","model":"fraud","predictions":[{items}],"note":"{long}"}}"#
     );

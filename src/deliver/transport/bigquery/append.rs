@@ -1,4 +1,5 @@
-//! One connection of `AppendRows`: requests go out, answers come back in their order.
+//! One connection of `AppendRows`: requests go out, answers come back in their order, of one stream
+//! or of several.
 //!
 //! Owns the framing and who waits for which answer. Does not open itself again: a connection that
 //! is over is dropped, with what was not answered.
@@ -32,7 +33,6 @@ const TRACE_ID: &str = concat!("sidewake:", env!("CARGO_PKG_VERSION"));
 
 /// See the module.
 pub(super) struct Connection {
-    stream: String,
     /// In the order of the requests on the wire.
     order: tokio::sync::Mutex<mpsc::Sender<Bytes>>,
     waiting: Arc<Waiting>,
@@ -53,8 +53,15 @@ struct Waiting(Mutex<Queue>);
 
 #[derive(Default)]
 struct Queue {
-    answers: VecDeque<oneshot::Sender<Result<Answer, SendError>>>,
+    answers: VecDeque<Waiter>,
     is_over: bool,
+    /// It ended while several streams waited for answers.
+    failed_many: bool,
+}
+
+struct Waiter {
+    stream: Arc<str>,
+    answer: oneshot::Sender<Result<Answer, SendError>>,
 }
 
 impl Waiting {
@@ -62,24 +69,31 @@ impl Waiting {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nobody is answered any more, but by `last`.
+    /// Nobody is answered any more, but by `last`; and not by that where several streams wait,
+    /// since it is about one of them.
     fn end(&self, last: &Result<Answer, SendError>) {
         let mut queue = self.lock();
         queue.is_over = true;
-        for waiting in queue.answers.drain(..) {
+        let mut waiting = queue.answers.iter();
+        let first = waiting.next();
+        queue.failed_many =
+            waiting.any(|one| first.is_some_and(|first| one.stream != first.stream));
+        let is_told = !queue.failed_many;
+        for waiter in queue.answers.drain(..) {
             let copy = match last {
-                Ok(answer) => Ok(answer.clone()),
-                Err(error) => Err(SendError(error.0.clone())),
+                Ok(answer) if is_told => Ok(answer.clone()),
+                Err(error) if is_told => Err(SendError(error.0.clone())),
+                _ => Err(SendError("the connection ended for several tables".to_owned())),
             };
             // Whoever gave up waiting needs no answer.
-            let _ = waiting.send(copy);
+            let _ = waiter.answer.send(copy);
         }
     }
 }
 
 impl Connection {
     /// A connection by `request`, which lacks its body. It is made when the first append is sent.
-    pub(super) fn open(request: reqwest::RequestBuilder, stream: &str) -> Self {
+    pub(super) fn open(request: reqwest::RequestBuilder) -> Self {
         let (sender, receiver) = mpsc::channel::<Bytes>(PIECES_MAX);
         let pieces = ReceiverStream::new(receiver).timeout(IDLE);
         // Idle for so long, the stream of requests ends, and with it the connection.
@@ -92,7 +106,7 @@ impl Connection {
             told.end(&last);
         });
         let (order, reader) = (tokio::sync::Mutex::new(sender), reading.abort_handle());
-        Self { stream: stream.to_owned(), order, waiting, reader }
+        Self { order, waiting, reader }
     }
 
     /// Whether another append can be sent.
@@ -100,9 +114,15 @@ impl Connection {
         !self.waiting.lock().is_over
     }
 
-    /// Appends `rows`, which are a `ProtoData` in pieces, and waits for the answer.
+    /// Whether it ended while several streams waited for answers.
+    pub(super) fn failed_many(&self) -> bool {
+        self.waiting.lock().failed_many
+    }
+
+    /// Appends `rows`, which are a `ProtoData` in pieces, to `stream`, and waits for the answer.
     pub(super) async fn append(
         &self,
+        stream: &str,
         offset: Option<u64>,
         rows: &[Bytes],
         timeout: Duration,
@@ -116,9 +136,9 @@ impl Connection {
                 if queue.is_over {
                     return Err(lost());
                 }
-                queue.answers.push_back(sender);
+                queue.answers.push_back(Waiter { stream: stream.into(), answer: sender });
             }
-            let head = head(&self.stream, offset, rows.iter().map(Bytes::len).sum());
+            let head = head(stream, offset, rows.iter().map(Bytes::len).sum());
             for piece in std::iter::once(head).chain(rows.iter().cloned()) {
                 let sent = tokio::time::timeout(timeout, order.send(piece)).await;
                 if !matches!(sent, Ok(Ok(()))) {
@@ -179,7 +199,7 @@ async fn read(request: reqwest::RequestBuilder, waiting: &Waiting) -> Result<Ans
                 ..Answer::default()
             };
             if let Some(waiting) = waiting {
-                let _ = waiting.send(Ok(answer));
+                let _ = waiting.answer.send(Ok(answer));
             }
         }
     }

@@ -33,7 +33,7 @@ pub(super) struct Calls {
 }
 
 /// What came instead of a connection.
-type Instead = Result<Answer, SendError>;
+pub(super) type Instead = Result<Answer, SendError>;
 
 impl Calls {
     pub(super) fn new(http: reqwest::Client, options: &Options, token: Arc<Token>) -> Self {
@@ -51,7 +51,7 @@ impl Calls {
             return Ok(Arc::clone(open));
         }
         let request = self.request("AppendRows", "write_stream", stream).await?;
-        Ok(Arc::clone(kept.insert(Arc::new(Connection::open(request, stream)))))
+        Ok(Arc::clone(kept.insert(Arc::new(Connection::open(request)))))
     }
 
     /// Creates a stream of `table`: its name, or what BigQuery said instead.

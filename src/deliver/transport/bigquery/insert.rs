@@ -13,15 +13,15 @@
 
 use std::sync::Arc;
 
-use super::super::http::{self, Purpose};
+use super::super::http;
 use super::super::{
     ANSWER_BYTES_MAX, Answer, Client, Outgoing, SendError, Sending, TransportError,
     TransportOptions,
 };
 use super::EXHAUSTED_WAIT;
+use super::account::Account;
 use super::calls::{stale, too_large};
 use super::tables::{Tables, table_url, words_of};
-use super::token::Token;
 use crate::diagnostic::chain;
 use crate::sinks::bigquery::{Destination, NO_SUCH_FIELD};
 
@@ -34,10 +34,9 @@ const ANSWER_BYTES_PER_ROW: usize = 1 << 10;
 /// See the module.
 pub(super) struct InsertClient {
     destination: Arc<Destination>,
+    account: Arc<Account>,
     tables: Tables,
-    http: reqwest::Client,
     url: String,
-    token: Arc<Token>,
 }
 
 impl InsertClient {
@@ -46,14 +45,12 @@ impl InsertClient {
         options: &TransportOptions,
     ) -> Result<Self, TransportError> {
         let config = &destination.options;
-        let http = http::client(&config.rest_url, Purpose::Http(config.timeout), options)?;
-        let token = Arc::new(Token::new(config)?);
+        let account = options.accounts.of(config, options)?;
         Ok(Self {
             destination: Arc::clone(destination),
-            tables: Tables::new(Arc::clone(destination), http.clone(), Arc::clone(&token)),
-            http,
+            tables: Tables::new(Arc::clone(destination), &account),
+            account,
             url: table_url(config) + "/insertAll",
-            token,
         })
     }
 
@@ -68,11 +65,11 @@ impl InsertClient {
         if n_bytes > REQUEST_BYTES_MAX || n_rows > ROWS_MAX {
             return Ok(too_large(outgoing));
         }
-        let headers = match self.token.headers().await {
+        let headers = match self.account.token.headers().await {
             Ok(headers) => headers,
             Err(problem) => return Ok(problem),
         };
-        let request = self.http.post(&self.url).headers(headers);
+        let request = self.account.rest.post(&self.url).headers(headers);
         let request = request.header("content-type", "application/json");
         let failed = |error: reqwest::Error| SendError(chain(&error.without_url()));
         let response = request.body(http::body(outgoing)).send().await.map_err(failed)?;
@@ -94,7 +91,7 @@ impl InsertClient {
         let words = String::from_utf8_lossy(&answer.body);
         let words = if answer.is_unsent { words.into_owned() } else { words_of(&words) };
         if answer.status == 401
-            && let Some(instead) = self.token.renewed(&words)
+            && let Some(instead) = self.account.token.renewed(&words)
         {
             return instead;
         }

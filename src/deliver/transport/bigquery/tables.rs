@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use serde_json::{Value as Json, json};
 
 use super::super::{Answer, SendError};
+use super::account::Account;
 use super::calls::unsent;
 use super::token::Token;
 use crate::diagnostic::chain;
@@ -38,11 +39,8 @@ pub(super) struct Tables {
 type Problem = Result<Answer, SendError>;
 
 impl Tables {
-    pub(super) fn new(
-        destination: Arc<Destination>,
-        http: reqwest::Client,
-        token: Arc<Token>,
-    ) -> Self {
+    pub(super) fn new(destination: Arc<Destination>, account: &Account) -> Self {
+        let (http, token) = (account.rest.clone(), Arc::clone(&account.token));
         Self { destination, http, token, is_known: AtomicBool::new(false) }
     }
 
