@@ -1,10 +1,16 @@
-"""Starts the emulator, once it knows the fields of STRUCT columns where rows come in.
+"""Starts the emulator, once it knows the fields of STRUCT columns where rows come in, and has threads
+enough.
 
-Owns that one repair: as released it forgets them on its way to Storage Write, and fails every append to
-a table that has such a column. Does not change what it checks or answers; the arguments are its own.
+Owns those two repairs. As released it forgets such fields on its way to Storage Write, and fails every
+append to a table that has such a column. And each append waits in one of few threads (cores and four),
+which a client that is killed leaves waiting for good: after six of them nobody is answered any more.
+Does not change what it checks or answers; the arguments are its own.
 """
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc.aio
 
 from bqemulator.api.routes.tabledata import _build_arrow_schema
 from bqemulator.cli import main
@@ -23,6 +29,9 @@ def whole_schema(table):
 # Renamed or mended in another version: then this file goes.
 assert callable(write_servicer._table_arrow_schema)
 write_servicer._table_arrow_schema = whole_schema
+
+build_server = grpc.aio.server
+grpc.aio.server = lambda **options: build_server(ThreadPoolExecutor(512), **options)
 
 if __name__ == "__main__":
     sys.exit(main())
