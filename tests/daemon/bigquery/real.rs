@@ -2,12 +2,20 @@
 //! without it, one line says so.
 
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
 use super::super::files::Random;
 use super::*;
+
+/// The emulator: for one at a time, or it waits for itself.
+static EMULATOR: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    EMULATOR.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What Google's client prints for these arguments.
 fn ask(rest: &str, args: &[&str]) -> Vec<Value> {
@@ -41,6 +49,7 @@ fn rows_are_read_back_by_googles_client() {
         eprintln!("skipped: {name} needs SIDEWAKE_TEST_BIGQUERY and SIDEWAKE_TEST_BIGQUERY_GRPC");
         return;
     };
+    let _alone = alone();
     let mut random = Random::from_environment();
     let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
     // Not `ml`: the emulator takes `ml.predict…` for a function.
@@ -89,6 +98,7 @@ fn rows_of_insert_all_are_read_back_by_googles_client() {
         eprintln!("skipped: {name} needs SIDEWAKE_TEST_BIGQUERY");
         return;
     };
+    let _alone = alone();
     let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
     let table = format!("inserted.rows_{now}");
     ask(&rest, &["create", "inserted"]);
@@ -127,5 +137,75 @@ fn assert_rows(mut rows: Vec<Value>, n: usize) {
             features,
             json!({ "amount": n as f64 + 0.5, "region": format!("eu-{}", n % 3) })
         );
+    }
+}
+
+/// The companion tables, each with its columns, expiring with its own tier.
+#[test]
+fn companions_are_read_back_by_googles_client() {
+    let name = "companions_are_read_back_by_googles_client";
+    let of = |name: &str| std::env::var(name).ok();
+    let (Some(rest), Some(grpc)) =
+        (of("SIDEWAKE_TEST_BIGQUERY"), of("SIDEWAKE_TEST_BIGQUERY_GRPC"))
+    else {
+        eprintln!("skipped: {name} needs SIDEWAKE_TEST_BIGQUERY and SIDEWAKE_TEST_BIGQUERY_GRPC");
+        return;
+    };
+    let _alone = alone();
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
+    let table = |kind: &str| format!("companions.{kind}_{now}");
+    ask(&rest, &["create", "companions"]);
+    let sink = |kind: &str| {
+        format!(
+            "  {kind}: {{ type: bigquery, table: test.{}, endpoint: \"{grpc}\", \
+             rest_endpoint: \"{rest}\", anonymous: true, batch: {{ max_age: 20ms }} }}\n",
+            table(kind)
+        )
+    };
+    let mut place = Place::with(&format!(
+        "service: {{ name: fraud-detector }}\n\
+         sources: {{ logs: {{ type: file, include: [\"@/model.log\"] }} }}\n\
+         sinks:\n{}{}{}\
+         tiers:\n  \
+           models: {{ kinds: [model], retention: 60 days, sinks: [models] }}\n  \
+           profiles: {{ kinds: [data], retention: 1 year, sinks: [profiles] }}\n  \
+           windows: {{ kinds: [sampling], sinks: [windows] }}\n  \
+           {TIER}: {{ sinks: [models], retention: 60 days }}\n  \
+           application_logs: {{ sinks: [models], retention: 60 days }}\n\
+         spool: {{ type: disk, path: \"@/spool\" }}\n",
+        sink("models"),
+        sink("profiles"),
+        sink("windows"),
+    ));
+    let lines = [
+        r#"{"event":"model_loaded","model":"fraud","load_time_ms":12.5,"warm":true}"#,
+        r#"{"event":"data_validation","dataset":"live","null_rates":{"amount":0.5,"age":0}}"#,
+    ];
+    place.append("model.log", &text(&lines.map(str::to_owned)));
+    let mut daemon = place.daemon(&[]);
+    daemon.metrics_when("both are delivered", |metrics| {
+        let of = |tier, sink| metrics.route("delivered_events_total", tier, sink);
+        of("models", "models") == 1 && of("profiles", "profiles") == 1
+    });
+    daemon.stop();
+
+    let models = ask(&rest, &["rows", &table("models")]);
+    assert_eq!(models.len(), 1, "{models:?}");
+    assert_eq!((&models[0]["event"], &models[0]["load_ms"]), (&json!("loaded"), &json!(12.5)));
+    assert_eq!(models[0]["attributes"], json!(r#"{"warm":true}"#));
+    let profiles = ask(&rest, &["rows", &table("profiles")]);
+    let rates: Vec<_> = profiles.iter().map(|row| (&row["feature"], &row["null_rate"])).collect();
+    assert_eq!(rates, [(&json!("age"), &json!(0.0)), (&json!("amount"), &json!(0.5))]);
+    let windows = ask(&rest, &["rows", &table("windows")]);
+    let seen: i64 = windows.iter().filter_map(|row| row["seen"].as_i64()).sum();
+    assert_eq!(seen, 2, "{windows:?}");
+    for (kind, days, clustering) in [
+        ("models", 60_u64, json!(["model_name", "event"])),
+        ("profiles", 365, json!(["model_name", "feature"])),
+        ("windows", 30, json!(["tier", "stratum"])),
+    ] {
+        let found = &ask(&rest, &["table", &table(kind)])[0];
+        assert_eq!(found["partitioning"]["expiration_ms"], json!(days * 86_400_000));
+        assert_eq!(found["clustering"], clustering, "{kind}");
     }
 }
