@@ -87,7 +87,7 @@ impl Files {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum FileStoreFormat {
-    /// Columns, one row for each prediction.
+    /// Columns: predictions, or the one kind of the tier (model, data, sampling).
     Parquet,
     /// JSON lines.
     Jsonl,

@@ -16,7 +16,7 @@ use super::super::sinks::{
 };
 use super::super::tree::{Step, steps};
 use super::Resolver;
-use super::tiers::has_predictions;
+use super::tiers::has_table;
 
 /// Name of the embedded store where no sink is defined.
 pub(super) const EMBEDDED: &str = "embedded";
@@ -269,7 +269,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Formats of stores name tiers, and columns need predictions.
+    /// Formats of stores name tiers, and columns need a table.
     pub(super) fn formats(&mut self, sinks: &[(String, Sink)], tiers: &[Tier]) {
         for (name, sink) in sinks {
             let Sink::Files(files) = sink else { continue };
@@ -277,12 +277,11 @@ impl Resolver<'_> {
                 let path = steps!["sinks", name.as_str(), "formats", tier.as_str()];
                 match tiers.iter().find(|known| known.name == *tier) {
                     None => self.unknown_tier(&path, tier, tiers),
-                    Some(known)
-                        if *format == FileStoreFormat::Parquet && !has_predictions(known) =>
-                    {
-                        let message =
-                            format!("tier \"{tier}\" has no predictions to make columns of");
-                        self.at_value(&path, message, "Write jsonl.");
+                    Some(known) if *format == FileStoreFormat::Parquet && !has_table(known) => {
+                        let message = format!("there are no columns for all of tier \"{tier}\"");
+                        let hint = "Write jsonl. Columns are for predictions, or for a tier whose \
+                                    only kind is model, data or sampling.";
+                        self.at_value(&path, message, hint);
                     }
                     Some(_) => {}
                 }

@@ -2,6 +2,7 @@
 
 use crate::diagnostic::{list, offer};
 use crate::event::record::Kind;
+use crate::sinks::row::schema::Schema;
 use crate::units::{HumanDuration, Ratio};
 
 use super::super::named::Named;
@@ -18,9 +19,12 @@ const RETENTION: HumanDuration = HumanDuration::days(30);
 /// Files of a tier are closed once a minute; nothing is deleted more finely than by the hour.
 const RETENTION_MIN: HumanDuration = HumanDuration::secs(3_600);
 
-/// Whether predictions or their requests belong to the tier.
-pub(super) fn has_predictions(tier: &Tier) -> bool {
-    tier.kinds.iter().any(|kind| matches!(kind, Kind::Request | Kind::Prediction))
+/// Whether there is a table for what belongs to the tier: predictions or their requests, or all of
+/// it.
+pub(super) fn has_table(tier: &Tier) -> bool {
+    let is_of_predictions = |kind: &Kind| matches!(kind, Kind::Request | Kind::Prediction);
+    let has_own = Schema::of_kinds(&tier.kinds) != Schema::Predictions;
+    has_own || tier.kinds.iter().any(is_of_predictions)
 }
 
 impl Resolver<'_> {

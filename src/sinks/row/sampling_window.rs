@@ -64,6 +64,10 @@ impl<'a> SamplingWindow<'a> {
     pub(super) fn of(row: &'a Row<'_>) -> Self {
         let mut extras = Extras::read(row.attributes.as_ref());
         let window_start = extras.time(&["window_start"]);
+        // What each of these lines says, and the columns say too.
+        for same in ["event", "level", "timestamp"] {
+            let _ = extras.text(&[same]);
+        }
         Self {
             record_id: Cow::Borrowed(&row.record_id),
             event_ts: window_start.unwrap_or(row.event_ts),

@@ -140,3 +140,45 @@ fn each_kind_has_its_table_and_sampling_says_what_it_saw() {
     assert!(windows.iter().all(|row| word(row, "service") == "fraud-detector"));
     assert!(stored.iter().any(|row| word(row, "request_id") == id(0)));
 }
+
+/// The local store has the same columns, and finds requests by them.
+#[test]
+fn the_store_has_the_same_columns() {
+    let mut place = Place::with(
+        "service: { name: fraud-detector }\n\
+         sources: { logs: { type: file, include: [\"@/model.log\"] } }\n\
+         sinks: { store: { type: files, path: \"@/store\", \
+         formats: { models: parquet, profiles: parquet } } }\n\
+         tiers: { models: { kinds: [model] }, profiles: { kinds: [data] } }\n\
+         spool: { type: disk, path: \"@/spool\" }\n",
+    );
+    let lines = [
+        r#"{"event":"model_loaded","model":"m","load_time_ms":12.5,"warm":true,"request_id":"r-9"}"#,
+        r#"{"event":"data_validation","null_rates":{"age":0.5},"request_id":"r-9"}"#,
+    ];
+    place.append("model.log", &text(&lines.map(str::to_owned)));
+    let mut daemon = place.daemon(&[]);
+    daemon.metrics_when("both came", |metrics| {
+        let of = |tier| metrics.route("events_total", tier, "store");
+        of("models") == 1 && of("profiles") == 1
+    });
+    daemon.stop();
+    let files = place.files("store");
+    let of = |tier: &str| {
+        let is_of = |path: &&std::path::PathBuf| path.to_string_lossy().contains(tier);
+        let found = files.iter().find(is_of).and_then(|path| path.extension());
+        found.is_some_and(|extension| extension == "parquet")
+    };
+    assert!(of("/models/") && of("/profiles/"), "{files:?}");
+    let (code, out, err) = place.output(&["show", "r-9", "--config", "sidewake.yaml", "--json"]);
+    assert_eq!(code, 0, "{err}");
+    let found: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    let fields: Vec<&serde_json::Value> =
+        found["found"].as_array().expect("a list").iter().map(|one| &one["fields"]).collect();
+    let has = |column: &str, value: serde_json::Value| {
+        fields.iter().any(|fields| fields[column] == value)
+    };
+    assert!(has("event", json!("loaded")) && has("load_ms", json!(12.5)), "{out}");
+    assert!(has("feature", json!("age")) && has("null_rate", json!(0.5)), "{out}");
+    assert!(has("attributes", json!({ "warm": true })), "{out}");
+}

@@ -71,7 +71,8 @@ fn what_data_was_found_to_be_like() {
 
 #[test]
 fn what_sampling_saw() {
-    let line = r#"{"window_start":"2026-01-04T10:29:00Z","window_end":"2026-01-04T10:30:00Z",
+    let line = r#"{"event":"sampling_window","level":"info","timestamp":"2026-01-04T10:30:00Z",
+        "window_start":"2026-01-04T10:29:00Z","window_end":"2026-01-04T10:30:00Z",
         "replica":"r","tier":"prediction_logs","stratum":"prediction","rule":"rate","seen":100,
         "kept":10,"sampled_out":90}"#
         .replace('\n', "");
