@@ -53,7 +53,9 @@ fn pseudonym<'a>(before: &str, behind: &'a str) -> Option<Mark<'a>> {
         .get(..super::pseudonym::TOKEN_CHARS)?
         .iter()
         .all(|byte| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(byte));
-    let is_id = !key_id.is_empty() && key_id.len() <= super::pseudonym::KEY_ID_MAX;
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    let is_id =
+        (1..=super::pseudonym::KEY_ID_MAX).contains(&key_id.len()) && key_id.bytes().all(is_plain);
     (is_token && is_id).then_some(Mark { entity: Some(entity), key_id: Some(key_id) })
 }
 
@@ -69,6 +71,8 @@ mod tests {
             ("[email", vec![]),
             ("[a list] [] [[ip_address]]", vec![Some(Entity::IpAddress)]),
             ("[emäil] 12:30:00 email: x", vec![]),
+            // What a model may write: no key has such an id.
+            ("email:not an id:MZXW6YTBOI3TQOJRGIZTINJWG4", vec![]),
         ] {
             let found: Vec<_> = marks(text).map(|mark| mark.entity).collect();
             assert_eq!(found, expected, "{text}");

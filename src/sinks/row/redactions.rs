@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::Redaction;
 use crate::protect::marks::{Mark, marks};
+use crate::sinks::json;
 
 /// Different redactions that one row tells; the others are one more, without a field.
 const REDACTIONS_MAX: usize = 64;
@@ -27,9 +28,14 @@ impl Redactions {
     /// Those of an event that protection changed: JSON, or text.
     pub(super) fn of(line: &str) -> Self {
         let mut found = Self::default();
-        match line.trim_start().starts_with(['{', '[']) {
-            true => found.walk(line),
-            false => found.add("message", line),
+        // A line of text may begin with a bracket too: `[INFO] mail to [email]`.
+        match line.trim_start().as_bytes().first() {
+            Some(b'{') => found.walk(line),
+            Some(b'[') if json::array(line).is_some() => found.walk(line),
+            _ => {}
+        }
+        if found.all.is_empty() && !json::is_object(line) {
+            found.add(line, || "message".to_owned());
         }
         if found.all.is_empty() {
             // Dropped, cut or made coarser: that leaves no mark.
@@ -46,24 +52,34 @@ impl Redactions {
     /// Reads JSON, or what almost is: strings, with the keys that lead to them.
     fn walk(&mut self, line: &str) {
         let bytes = line.as_bytes();
-        // By level the key there; none within a list.
+        // By level the key there; none within a list. Deeper ones are only counted: brackets cost
+        // a line one byte each.
         let mut keys: Vec<Option<&str>> = Vec::new();
-        let mut at = 0;
+        let (mut depth, mut at) = (0_usize, 0);
         while let Some(byte) = bytes.get(at) {
             match byte {
-                b'{' | b'[' => keys.push((*byte == b'{').then_some("")),
+                b'{' | b'[' => {
+                    if depth < DEPTH_MAX {
+                        keys.push((*byte == b'{').then_some(""));
+                    }
+                    depth += 1;
+                }
                 b'}' | b']' => {
-                    keys.pop();
+                    depth = depth.saturating_sub(1);
+                    keys.truncate(depth);
                 }
                 b'"' => {
                     let end = string_end(bytes, at);
-                    let text = line.get(at + 1..end.saturating_sub(1)).unwrap_or_default();
-                    let behind = bytes.get(end..).unwrap_or_default().trim_ascii_start();
-                    match keys.last_mut() {
-                        Some(Some(key)) if behind.first() == Some(&b':') => *key = text,
-                        _ => self.add(&path(&keys), text),
+                    let text = line.get(at + 1..end).unwrap_or_default();
+                    at = end + 1;
+                    let behind = bytes.get(at..).unwrap_or_default().trim_ascii_start();
+                    let is_key = behind.first() == Some(&b':');
+                    if let (Some(Some(key)), true) = (keys.last_mut(), is_key)
+                        && depth <= DEPTH_MAX
+                    {
+                        *key = text;
                     }
-                    at = end;
+                    self.add(text, || path(&keys));
                     continue;
                 }
                 _ => {}
@@ -72,8 +88,14 @@ impl Redactions {
         }
     }
 
-    fn add(&mut self, path: &str, text: &str) {
-        for Mark { entity, key_id } in marks(text) {
+    /// Adds what is marked in `text`, which stands at a path.
+    fn add(&mut self, text: &str, path: impl FnOnce() -> String) {
+        let mut marks = marks(text).peekable();
+        if marks.peek().is_none() {
+            return;
+        }
+        let path = path();
+        for Mark { entity, key_id } in marks {
             let action = if key_id.is_some() { "hash" } else { "mask" };
             if let (Some(id), None) = (key_id, &self.key_id) {
                 self.key_id = Some(id.to_owned());
@@ -81,14 +103,14 @@ impl Redactions {
             let entity = entity.map(|entity| entity.as_str());
             let is_full = self.all.len() >= REDACTIONS_MAX;
             let same = self.all.iter_mut().find(|one| {
-                one.path.as_deref() == Some(path)
+                one.path.as_deref() == Some(&*path)
                     && one.entity.as_deref() == entity
                     && one.action == action
             });
             match (same, is_full) {
                 (Some(one), _) => one.n = one.n.map(|n| n + 1),
                 (None, false) => self.all.push(Redaction {
-                    path: Some(path.to_owned().into()),
+                    path: Some(path.clone().into()),
                     entity: entity.map(Cow::Borrowed),
                     action: action.into(),
                     n: Some(1),
@@ -111,7 +133,7 @@ impl Redactions {
 
 /// `features.contacts.*.mail`: a star for the elements of a list.
 fn path(keys: &[Option<&str>]) -> String {
-    let names = keys.iter().take(DEPTH_MAX).map(|key| key.unwrap_or("*"));
+    let names = keys.iter().map(|key| key.unwrap_or("*"));
     let mut path = String::new();
     for name in names {
         if path.len() + name.len() >= PATH_BYTES_MAX {
@@ -125,13 +147,13 @@ fn path(keys: &[Option<&str>]) -> String {
     path
 }
 
-/// Behind the string that begins at `at`.
+/// The quote at the end of the string that begins at `at`; the end of the line where there is none.
 fn string_end(bytes: &[u8], at: usize) -> usize {
     let mut end = at + 1;
     while let Some(found) = memchr::memchr2(b'"', b'\\', bytes.get(end..).unwrap_or_default()) {
         end += found;
         if bytes[end] == b'"' {
-            return end + 1;
+            return end;
         }
         end += 2;
     }
@@ -169,6 +191,19 @@ mod tests {
             ("from [ip_address]", vec!["message ip_address mask Some(1)"]),
             (r#"{"age":null}"#, vec!["- - changed None"]),
             (r#"{"cut":"[email] ab"#, vec!["cut email mask Some(1)"]),
+            // Cut within a character, behind a mask, and behind a backslash.
+            (r#"{"cut":"[email] ü"#, vec!["cut email mask Some(1)"]),
+            (r#"{"cut":"to [email]"#, vec!["cut email mask Some(1)"]),
+            (r#"{"cut":"to [email]\"#, vec!["cut email mask Some(1)"]),
+            // Text that only begins like JSON.
+            ("[INFO] \"a\" mail to [email]", vec!["message email mask Some(1)"]),
+            ("{'mail': '[email]'}", vec!["message email mask Some(1)"]),
+            (r#"["a","[email]"]"#, vec!["* email mask Some(1)"]),
+            // Keys are searched as well.
+            (
+                r#"{"by":{"[email]":null,"x":"[email]"}}"#,
+                vec!["by.[email] email mask Some(1)", "by.x email mask Some(1)"],
+            ),
         ] {
             assert_eq!(told(line), expected, "{line}");
         }
@@ -182,5 +217,20 @@ mod tests {
         let told = told(&format!("{{{}}}", members.join(",")));
         assert_eq!(told.len(), REDACTIONS_MAX + 1);
         assert_eq!(told.last().map(String::as_str), Some("- - others Some(36)"));
+    }
+
+    #[test]
+    fn deep_lines_cost_no_more_than_their_text() {
+        let open = "{\"a\":[".repeat(1 << 18);
+        let line = format!("{open}\"[email]\",{{\"k\":\"[phone]\"}}");
+        let mut path = ["a", "*"].repeat(DEPTH_MAX / 2).join(".");
+        assert_eq!(
+            told(&line),
+            [format!("{path} email mask Some(1)"), format!("{path} phone mask Some(1)")]
+        );
+        let closed = format!("{line}{},\"b\":\"[email]\"}}", "]}".repeat((1 << 18) - 1) + "]");
+        path.push_str(" email mask Some(1)");
+        assert_eq!(told(&closed)[0], path);
+        assert_eq!(told(&closed)[2], "b email mask Some(1)");
     }
 }
