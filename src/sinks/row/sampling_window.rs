@@ -59,20 +59,28 @@ table! {
     }
 }
 
+const WINDOW_START: [&str; 1] = ["window_start"];
+
+/// Calls `each` with `row` at the time at which its window began: before anybody asks whether a
+/// table takes a row of that time.
+pub(super) fn at_start(row: &Row<'_>, each: &mut impl FnMut(&Row<'_>)) {
+    let start = Extras::read(row.attributes.as_ref()).time(&WINDOW_START);
+    each(&Row { event_ts: start.unwrap_or(row.event_ts), ..row.clone() });
+}
+
 impl<'a> SamplingWindow<'a> {
     /// What `row` is in this table.
     pub(super) fn of(row: &'a Row<'_>) -> Self {
         let mut extras = Extras::read(row.attributes.as_ref());
-        let window_start = extras.time(&["window_start"]);
         // What each of these lines says, and the columns say too.
         for same in ["event", "level", "timestamp"] {
             let _ = extras.text(&[same]);
         }
         Self {
             record_id: Cow::Borrowed(&row.record_id),
-            event_ts: window_start.unwrap_or(row.event_ts),
+            event_ts: row.event_ts,
             ingest_ts: row.ingest_ts,
-            window_start,
+            window_start: extras.time(&WINDOW_START),
             window_end: extras.time(&["window_end"]),
             service: of(&row.service),
             namespace: of(&row.namespace),

@@ -108,6 +108,7 @@ impl Schema {
     pub(super) fn split(self, row: &Row<'_>, each: &mut impl FnMut(&Row<'_>)) {
         match self {
             Self::DataProfiles => each_feature(row, each),
+            Self::SamplingWindows => sampling_window::at_start(row, each),
             _ => each(row),
         }
     }

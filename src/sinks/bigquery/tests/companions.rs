@@ -90,6 +90,19 @@ fn what_sampling_saw() {
     assert!(!row.contains_key("attributes") && !row.contains_key("sink"));
 }
 
+/// A clock that was set in between: the row would be refused.
+#[test]
+fn a_window_from_another_time() {
+    for start in ["1970-01-01T00:00:10Z", "2031-01-04T10:29:00Z"] {
+        let line = format!(r#"{{"window_start":"{start}","window_end":"2026-01-04T10:30:00Z"}}"#);
+        let row = &rows_of(Schema::SamplingWindows, &[&line])[0];
+        assert_eq!(row["event_ts"], Value::I64(NOW_NS / 1000), "{start}");
+        assert_ne!(row["window_start"], row["event_ts"]);
+        let errors = row["logging_errors"].as_list().expect("a list");
+        assert_eq!(errors, [text("CLOCK_CLAMPED")]);
+    }
+}
+
 /// By insertAll each row of an event is known by an id of its own, as in the other tables.
 #[test]
 fn rows_of_insert_all() {
