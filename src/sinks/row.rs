@@ -356,3 +356,6 @@ impl Element for Redaction<'_> {
         ]);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -43,6 +43,7 @@ macro_rules! for_each_target {
             json_skeleton: $crate::targets::json::skeleton_against_walk,
             json_prefilter: $crate::targets::json::prefilter_on_both_paths,
             json_spans: $crate::targets::sinks::json_spans,
+            rows: $crate::targets::sinks::rows,
             frame: $crate::targets::frame::decode_and_encode,
             origin: $crate::targets::frame::origin,
             any_file: $crate::targets::files::any_file,

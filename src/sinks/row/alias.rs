@@ -112,6 +112,12 @@ static INDEX: LazyLock<Table> = LazyLock::new(|| {
     table
 });
 
+/// Every name of the table.
+#[cfg(test)]
+pub(super) fn every_name() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().flat_map(|(_, names)| names.iter().copied())
+}
+
 /// A name without what does not count in it.
 pub(super) fn fold(name: &str) -> String {
     let kept = name.chars().filter(|c| !matches!(c, '.' | '_' | '-'));

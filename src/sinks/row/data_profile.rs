@@ -184,6 +184,13 @@ mod names {
     ];
 }
 
+/// Every name that means something here, and their plurals.
+#[cfg(test)]
+pub(super) fn every_profile_name() -> impl Iterator<Item = &'static str> {
+    let all = names::ALL.iter().copied().flatten().chain(&names::FEATURE).chain(&names::REPORTS);
+    all.copied().chain(["null_rates", "drift_scores", "counts", "window_start", "dataset"])
+}
+
 const MESSAGES: [&str; 4] = ["event", "event_name", "message", "msg"];
 const WINDOW_STARTS: [&str; 3] = ["window_start", "period_start", "from"];
 const WINDOW_ENDS: [&str; 3] = ["window_end", "period_end", "to"];

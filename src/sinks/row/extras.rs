@@ -61,7 +61,8 @@ impl<'a> Extras<'a> {
     }
 
     /// A time: RFC 3339, or seconds, milliseconds, microseconds or nanoseconds since 1970, which
-    /// their sizes tell apart.
+    /// their sizes tell apart. One that tables have no year for stays as it is: a row with it would
+    /// be refused.
     pub(super) fn time(&mut self, names: &[&str]) -> Option<Micros> {
         self.take(names, time)
     }
@@ -101,10 +102,16 @@ fn time(value: &str) -> Option<Micros> {
             n if n < 1e17 => 1.0,
             _ => 1e-3,
         };
-        return Some(Micros((number * scale) as i64));
+        return micros((number * scale).round() as i64);
     }
     let at = OffsetDateTime::parse(&json::string(value)?, &Rfc3339).ok()?;
-    i64::try_from(at.unix_timestamp_nanos().div_euclid(1000)).ok().map(Micros)
+    micros(i64::try_from(at.unix_timestamp_nanos().div_euclid(1000)).ok()?)
+}
+
+/// A time of the years 1 to 9999.
+fn micros(micros: i64) -> Option<Micros> {
+    const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800_000_000..=253_402_300_799_999_999;
+    YEARS.contains(&micros).then_some(Micros(micros))
 }
 
 /// The same text, borrowed.

@@ -13,7 +13,7 @@ use super::schema::Schema;
 use super::{Json, MaybeText, Row, UNNAMED_SERVICE, are_too_many, columns, values};
 use crate::event::batch::Event;
 use crate::event::record::{Flags, Kind, Level};
-use crate::sinks::files::name;
+use crate::pipeline::time;
 use crate::sinks::json;
 
 /// A line's members on their way into a row.
@@ -93,7 +93,9 @@ impl<'r, 'a> Mapping<'r, 'a> {
             return;
         }
         self.chosen[alias.role as usize] = Some((alias.rank, index as u32));
-        self.members.0[index].taken = true;
+        // A list of classes may say more of each than its label and score.
+        let is_whole = alias.role != Role::ClassScores || values::are_only_scores(value);
+        self.members.0[index].taken = is_whole;
         if let Some((_, replaced)) = before {
             self.members.0[replaced as usize].taken = false;
         }
@@ -134,7 +136,9 @@ impl<'r, 'a> Mapping<'r, 'a> {
             Role::Confidence => {
                 let number = json::number(value)?;
                 let is_log = key.eq_ignore_ascii_case("logprob");
-                row.confidence = Some(if is_log { number.exp() } else { number });
+                let confidence = if is_log { number.exp() } else { number };
+                row.confidence = Some(confidence).filter(|it| it.is_finite());
+                row.confidence?;
             }
             Role::ClassScores => {
                 let scores = values::class_scores(value);
@@ -185,13 +189,9 @@ impl<'r, 'a> Mapping<'r, 'a> {
         {
             return false;
         }
-        if let Some(number) = json::number(value) {
-            let same = |scale: f64| (number * scale - ts_ns as f64).abs() < 1e9;
-            return [1.0, 1e3, 1e6, 1e9].into_iter().any(same);
-        }
-        let day = json::string(value).and_then(|text| name::parse_day(text.get(..10)?));
-        // A zone moves the day by one at most.
-        day.is_some_and(|day| (day - name::day_of(ts_ns)).whole_days().abs() <= 1)
+        let text = value.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        let read = time::parse(text.unwrap_or(value).as_bytes(), self.event.batch.observed_ns);
+        read.is_some_and(|time| time.ns == ts_ns)
     }
 
     fn conclude_identity(&mut self) {

@@ -11,14 +11,15 @@ use crate::sinks::json;
 /// Milliseconds of a duration whose key told `unit`; else the value must tell
 /// (`"357.8ms"`, `"1.2s"`).
 pub(super) fn duration_ms(value: &str, unit: Option<Unit>) -> Option<f64> {
+    let finite = |ms: f64| Some(ms).filter(|ms| ms.is_finite());
     if let Some(number) = json::number(value) {
-        return unit.map(|unit| number * unit.ms());
+        return finite(number * unit?.ms());
     }
     let text = json::string(value)?;
     let end = text.trim_end().rfind(|c: char| c.is_ascii_digit() || c == '.')? + 1;
     let (number, suffix) = text.split_at(end);
     let number: f64 = number.trim().parse().ok().filter(|number: &f64| number.is_finite())?;
-    Some(number * Unit::parse(suffix.trim())?.ms())
+    finite(number * Unit::parse(suffix.trim())?.ms())
 }
 
 /// `ok` and `error` for the words that mean them, every other word as it stands.
@@ -32,6 +33,11 @@ pub(super) fn status(word: Cow<'_, str>) -> Cow<'_, str> {
         () => word,
     }
 }
+
+/// Names of a label within an output.
+const LABELS: [&str; 5] = ["label", "class", "predicted_label", "predicted_class", "class_name"];
+/// Names of a confidence.
+const SCORES: [&str; 4] = ["score", "confidence", "probability", "prob"];
 
 /// Label, value and confidence that an output itself holds.
 #[derive(Debug, Default, PartialEq)]
@@ -67,13 +73,13 @@ pub(super) fn output_of<'a, 'k>(members: impl Iterator<Item = (&'k str, &'a str)
     let mut found = Output::default();
     for (key, value) in members {
         match key {
-            "label" | "class" | "predicted_label" | "predicted_class" | "class_name" => {
+            _ if LABELS.contains(&key) => {
                 found.label = found.label.or_else(|| label(value));
             }
             "value" | "prediction" | "predicted_value" | "y" => {
                 found.value = found.value.or_else(|| json::number(value));
             }
-            "score" | "confidence" | "probability" | "prob" => {
+            _ if SCORES.contains(&key) => {
                 found.confidence = found.confidence.or_else(|| json::number(value));
             }
             "probabilities" | "scores" | "class_scores" | "proba" => {
@@ -97,7 +103,8 @@ pub(super) fn largest(scores: &[ClassScore<'_>]) -> Option<f64> {
 }
 
 /// Scores by class: a map of numbers, a list of numbers, or a list of `{label, score}`. Empty when
-/// the value is none of them throughout.
+/// the value is none of them throughout. Scores within a class are not looked for: a line can nest
+/// them deeper than any stack is.
 pub(super) fn class_scores(value: &str) -> Vec<ClassScore<'_>> {
     let scores: Option<Vec<ClassScore<'_>>> = if value.starts_with('{') {
         let members = json::object(value).unwrap_or_default();
@@ -117,8 +124,29 @@ fn class(index: usize, element: &str) -> Option<ClassScore<'_>> {
     if !element.starts_with('{') {
         return Some(ClassScore { label: index.to_string().into(), score: json::number(element)? });
     }
-    let found = output_of_object(element);
-    Some(ClassScore { label: found.label?, score: found.confidence? })
+    let (mut label, mut score) = (None, None);
+    for (key, value) in json::object(element)? {
+        match &*key {
+            key if LABELS.contains(&key) => label = label.or_else(|| self::label(value)),
+            key if SCORES.contains(&key) => score = score.or_else(|| json::number(value)),
+            _ => {}
+        }
+    }
+    Some(ClassScore { label: label?, score: score? })
+}
+
+/// Whether scores by class say nothing beside what [`class_scores`] reads.
+pub(super) fn are_only_scores(value: &str) -> bool {
+    let is_pair = |element: &&str| match json::object(element).as_deref() {
+        Some([(one, _), (other, _)]) => {
+            let is_so = |names: &[&str], key: &str| names.contains(&key);
+            is_so(&LABELS, one) && is_so(&SCORES, other)
+                || is_so(&SCORES, one) && is_so(&LABELS, other)
+        }
+        Some(_) => false,
+        None => true,
+    };
+    json::array(value).is_none_or(|elements| elements.iter().all(is_pair))
 }
 
 /// Texts of a list, or the one text.
