@@ -31,6 +31,7 @@ pub fn plan(config: &Config) -> Result<Arc<Plan>, DaemonError> {
     let items: Vec<(Signal, usize)> =
         signals.filter(|(signal, _)| *signal != Signal::Logs).collect();
     let plan = Plan::new(tiers, tier_of_kind, rules, sampler(config)?, keyring).with_items(&items);
+    let plan = plan.with_rule_names(super::routes::sampling_rules(config));
     Ok(plan.with_cumulative(wants_sums(config)))
 }
 

@@ -115,7 +115,7 @@ impl Collector {
     fn append(&mut self, sealed: Vec<Sealed>) {
         for sealed in sealed {
             if let Some(tally) = &self.feed.tally {
-                tally.note(&sealed);
+                tally.note(&sealed, &self.pipeline.plan().rule_names);
             }
             let Sealed { tier, batch, sampled_out } = sealed;
             let sampled_out = sampled_out.total();

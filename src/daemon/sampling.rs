@@ -28,7 +28,7 @@ use crate::event::record::Kind;
 use crate::event::slab::Slab;
 use crate::pipeline::rules::{RawRule, Rules};
 use crate::pipeline::sample::Sampler;
-use crate::pipeline::tally::{Of, Tally};
+use crate::pipeline::tally::Tally;
 use crate::pipeline::{Pipeline, Plan};
 use crate::sources::{new_source_key, now_ns};
 use crate::spool::TierId;
@@ -36,7 +36,7 @@ use crate::telemetry::RouteCounters;
 
 use super::build::tier_plans;
 use super::feed::Feed;
-use super::routes::{Prepared, sampling_rules};
+use super::routes::Prepared;
 use super::ticker::Work;
 use super::{DaemonError, windows};
 
@@ -47,9 +47,8 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// How the config that holds wants it told.
 pub(super) struct Telling {
     plan: Arc<Plan>,
-    /// Names of the tiers and of the sampling rules, by number.
+    /// Names of the tiers, by number.
     tiers: Vec<String>,
-    rules: Vec<String>,
     attributes: Vec<(String, String)>,
     /// Tier, sink and counters of each route.
     routes: Vec<(String, String, Arc<RouteCounters>)>,
@@ -92,7 +91,6 @@ impl Telling {
         Ok(Some(Arc::new(Self {
             plan,
             tiers: config.tiers.iter().map(|tier| tier.name.clone()).collect(),
-            rules: sampling_rules(config),
             attributes,
             routes: routes.filter(|route| route.sink != windows::SINK).map(route).collect(),
         })))
@@ -120,9 +118,9 @@ impl Teller {
 
     /// The lines of the window that ends at `end_ns`.
     fn lines(&mut self, telling: &Telling, end_ns: i64) -> String {
-        let name = |names: &[String], n: usize| names.get(n).cloned().unwrap_or_default();
         let replica = format!("{:016x}", self.source_key);
-        let (start, end) = (rfc3339(self.start_ns), rfc3339(end_ns));
+        // A clock that was set back in between: no window ends before it begins.
+        let (start, end) = (rfc3339(self.start_ns.min(end_ns)), rfc3339(end_ns));
         let mut text = String::new();
         let mut push = |mut line: serde_json::Value| {
             line["event"] = json!("sampling_window");
@@ -133,11 +131,11 @@ impl Teller {
             line["replica"] = json!(replica);
             let _ = writeln!(text, "{line}");
         };
-        for (Of { tier, stratum, rule }, counts) in self.tally.take() {
+        for ((tier, stratum, rule), counts) in self.tally.take() {
             push(json!({
-                "tier": name(&telling.tiers, tier),
+                "tier": telling.tiers.get(tier),
                 "stratum": stratum.as_str(),
-                "rule": name(&telling.rules, usize::from(rule)),
+                "rule": rule,
                 "seen": counts.kept + counts.sampled_out,
                 "kept": counts.kept,
                 "sampled_out": counts.sampled_out,

@@ -159,7 +159,7 @@ impl<P: Fn() -> Arc<Plan> + Send> Window<P> {
         let is_early = self.is_crowded();
         let (kept, n_dropped) = decide(&entry.batch, &plan.sampler, &windows.fates, is_early);
         if let Some((tier, tally)) = &self.tally {
-            tally.note_decided(*tier, &entry.batch, kept.as_deref());
+            tally.note_decided(&plan.rule_names, *tier, &entry.batch, kept.as_deref());
         }
         let n_left = match kept {
             Some(kept) => {

@@ -46,6 +46,8 @@ pub struct Plan {
     pub is_cumulative: bool,
     /// Rates per kind and keep rules.
     pub sampler: Sampler,
+    /// The words for the numbers of [`super::sample::rule`], where they are told.
+    pub rule_names: Arc<[String]>,
     /// Tail sampling, where a tier has a window.
     pub windows: Option<Windows>,
     /// What is measured of events, where a tier takes metrics.
@@ -87,6 +89,7 @@ impl Plan {
             is_cumulative: false,
             rules,
             sampler,
+            rule_names: Arc::default(),
             windows,
             observation: None,
             keyring,
@@ -98,6 +101,12 @@ impl Plan {
     #[must_use]
     pub fn with_cumulative(self: Arc<Self>, is_cumulative: bool) -> Arc<Self> {
         Arc::new(Self { is_cumulative, ..self.unshared() })
+    }
+
+    /// The same with the words for its sampling rules.
+    #[must_use]
+    pub fn with_rule_names(self: Arc<Self>, rule_names: Vec<String>) -> Arc<Self> {
+        Arc::new(Self { rule_names: rule_names.into(), ..self.unshared() })
     }
 
     /// The same with windows.
