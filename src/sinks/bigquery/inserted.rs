@@ -39,6 +39,9 @@ pub const NO_SUCH_FIELD: &str = "no such field";
 struct Answer<'a> {
     #[serde(default, borrow)]
     insert_errors: Vec<RowErrors<'a>>,
+    /// Of the request as a whole: never beside a 200 of BigQuery's own.
+    #[serde(default)]
+    error: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -107,6 +110,9 @@ fn of_rows(response: &Response<'_>, is_stale: bool) -> Verdict {
     let is_object = response.body.trim_ascii_start().starts_with(b"{");
     let answer = serde_json::from_slice::<Answer<'_>>(response.body).ok().filter(|_| is_object);
     let Some(answer) = answer else { return unclear("cannot be read") };
+    if answer.error.is_some() {
+        return unclear("tells of an error, and of no row");
+    }
     let mut said: BTreeMap<usize, Vec<RowError<'_>>> = BTreeMap::new();
     for row in answer.insert_errors {
         said.entry(row.index).or_default().extend(row.errors);
@@ -249,6 +255,12 @@ mod tests {
             &answer(&["-1 invalid"]),
             r#"{"insertErrors":[{"errors":[]}]}"#,
             r#"{"insertErrors":null}"#,
+            r#"{"error":{"code":503,"message":"backend","status":"UNAVAILABLE"}}"#,
+            r#"{"insertErrors":[{"index":"0","errors":[]}]}"#,
+            r#"{"insertErrors":[{"index":0.5,"errors":[]}]}"#,
+            r#"{"insertErrors":[{"index":0,"errors":[{"reason":{}}]}]}"#,
+            r#"{"insertErrors":[],"insertErrors":[{"index":0}]}"#,
+            &format!("{{\"a\":{}}}", "[".repeat(100_000)),
         ] {
             assert!(matches!(judged(200, body), Verdict::Retry { .. }), "{body}");
         }
