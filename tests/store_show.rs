@@ -9,6 +9,8 @@ use std::path::Path;
 
 use sidewake::event::record::{Flags, Kind, Level};
 use sidewake::sinks::LogRange;
+use sidewake::sinks::files::{Files, Format, place};
+use sidewake::sinks::row::schema::Schema;
 use sidewake::store::render::{page, to_json};
 use sidewake::store::{Found, Query, Search};
 use support::NOON;
@@ -185,4 +187,43 @@ fn damage_is_reported_and_passed() {
     }
     assert_eq!(search.problems.len(), 2);
     assert_eq!(search.finish().len(), 6);
+}
+
+/// Tables of their own, some of whose rows have no id, and one that has no column for any.
+#[test]
+fn companions_are_found_too() {
+    let root = tempfile::tempdir().expect("folder");
+    for (tier, kind, lines) in [
+        (
+            "model_events",
+            Kind::Model,
+            [
+                r#"{"event":"model_loaded","model":"fraud","load_ms":12}"#,
+                r#"{"event":"model_load_failed","request_id":"abc-123","device":"cuda:0","x":1}"#,
+            ],
+        ),
+        (
+            "data_profiles",
+            Kind::Data,
+            [
+                r#"{"event":"drift","null_rates":{"a":0.5}}"#,
+                r#"{"event":"drift","request_id":"abc-123","null_rates":{"a":0.5,"b":0.25}}"#,
+            ],
+        ),
+        ("sampling", Kind::Sampling, [r#"{"seen":1,"tier":"abc-123"}"#, "{}"]),
+    ] {
+        let batch = support::batch(&lines, |_, record| record.kind = kind as u8);
+        let mut files = Files::new(root.path().to_owned(), tier);
+        (files.format, files.schema) = (Format::Parquet, Schema::of_kinds(&[kind]));
+        let body = support::encode(&files, &[batch], RANGE);
+        place::place(root.path(), &body.file_name, &body.bytes.into()).expect("placed");
+    }
+    let found = search(root.path(), query("abc-123"));
+    let all: Vec<_> = found.iter().map(|one| (one.tier.as_str(), one.kind.as_str())).collect();
+    assert_eq!(all.iter().filter(|one| **one == ("data_profiles", "data")).count(), 2, "{all:?}");
+    assert!(all.len() == 3 && all.contains(&("model_events", "model")), "{all:?}");
+    let page = page("abc-123", &found);
+    for text in ["device=cuda:0", "null_rate=0.25", "feature=b", "  model  "] {
+        assert!(page.contains(text), "{text} of {page}");
+    }
 }

@@ -6,6 +6,7 @@ use parquet::basic::LogicalType;
 use parquet::column::reader::ColumnReader;
 use parquet::data_type::ByteArray;
 use parquet::errors::Result;
+use parquet::file::metadata::FileMetaData;
 use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::{ChunkReader, FileReader, RowGroupReader};
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
@@ -15,7 +16,9 @@ use time::format_description::well_known::Rfc3339;
 
 use super::Found;
 use super::wanted::Wanted;
+use crate::event::record::Kind;
 use crate::sinks::json;
+use crate::sinks::row::schema::Schema;
 
 /// The rows of one file that have the id.
 pub(super) fn search<R: ChunkReader + 'static>(
@@ -37,7 +40,8 @@ fn rows<R: ChunkReader + 'static>(reader: R, wanted: &Wanted) -> Result<Vec<Foun
         .filter(|field| field.get_basic_info().logical_type_ref() == Some(&LogicalType::Json))
         .map(|field| field.name().to_owned())
         .collect();
-    let mut found = Vec::new();
+    let kind = kind(file.metadata().file_metadata());
+    let mut found: Vec<Found> = Vec::new();
     for index in 0..file.num_row_groups() {
         let group = file.get_row_group(index)?;
         let matching = matching_rows(group.as_ref(), wanted)?;
@@ -46,11 +50,25 @@ fn rows<R: ChunkReader + 'static>(reader: R, wanted: &Wanted) -> Result<Vec<Foun
         }
         for (row, is_match) in group.get_row_iter(None)?.zip(matching) {
             if is_match {
-                found.push(read(row?, &json_columns));
+                let found_row = read(row?, &json_columns);
+                let kind = if found_row.kind.is_empty() { kind } else { &found_row.kind };
+                found.push(Found { kind: kind.to_owned(), ..found_row });
             }
         }
     }
     Ok(found)
+}
+
+/// The kind of all events of a table of one kind, whose rows do not say it.
+fn kind(metadata: &FileMetaData) -> &'static str {
+    let pairs = metadata.key_value_metadata();
+    let table = pairs.and_then(|all| all.iter().find(|pair| pair.key == "sidewake.table"));
+    let name = table.and_then(|pair| pair.value.as_deref()?.split('/').next());
+    let of_one = |kind: &Kind| {
+        let schema = Schema::of_kinds(&[*kind]);
+        schema != Schema::default() && Some(schema.as_str()) == name
+    };
+    Kind::ALL.into_iter().find(of_one).map_or("", Kind::as_str)
 }
 
 /// Which rows of the group have the id.
