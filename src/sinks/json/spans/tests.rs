@@ -194,6 +194,63 @@ fn likely_heads_change_nothing() {
     }
 }
 
+/// A line of the corpus, cut at each of its bytes, and one that is very deep.
+#[test]
+fn cut_anywhere() {
+    for name in ["bento", "nested", "escaped", "duplicates", "half_a_pair"] {
+        let path = format!("{}/tests/fuzz/corpus/json_spans/{name}", env!("CARGO_MANIFEST_DIR"));
+        let line = std::fs::read_to_string(path).expect("a line");
+        let keys: Vec<String> =
+            object(&line).unwrap_or_default().iter().map(|(key, _)| head(key)).collect();
+        for (at, _) in line.char_indices() {
+            for text in [&line[..at], &line[at..]] {
+                check(text).expect(name);
+                let (mut with, mut without) = (Vec::new(), Vec::new());
+                let found = members(text, &keys, |key, value| with.push((key, value)));
+                let plain = members(text, &[], |key, value| without.push((key, value)));
+                assert_eq!((with, found.is_some()), (without, plain.is_some()), "{text}");
+            }
+        }
+    }
+    for (open, close) in [("[", "]"), ("{\"\":", "}"), ("{\"0123456789abcdef\":[", "]}")] {
+        let deep = open.repeat(200_000) + "0" + &close.repeat(200_000);
+        check(&deep).expect("the same");
+        check(&format!("{{\"a\":{deep}}}")).expect("the same");
+        check(&format!("[{deep}]]")).expect("the same");
+    }
+}
+
+/// Keys and texts that end at, just before and just behind the edge of a block, at each offset.
+#[test]
+fn edges_of_blocks() {
+    for space in 0..18 {
+        for key in [0, 1, 2, 14, 15, 16, 17, 31, 32, 33] {
+            for value in [0, 1, 13, 14, 15, 16, 17, 32] {
+                let (k, v) = ("k".repeat(key), "v".repeat(value));
+                let pad = " ".repeat(space);
+                let digits = format!("1{}", "0".repeat(value));
+                for value in [format!("\"{v}\""), digits.clone(), format!("-{digits}.{digits}e+1")]
+                {
+                    let text = format!("{pad}{{\"{k}\":{value},\"{k}\":{value}}}");
+                    check(&text).expect("the same");
+                    check(&text[..text.len() - 1]).expect("the same");
+                    for likely in [vec![head(&k), head(&k)], vec![head(&k)], vec![head("x"); 3]] {
+                        let mut found = Vec::new();
+                        let is_like =
+                            members(&text, &likely, |key, value| found.push((key, value)));
+                        assert_eq!(is_like, Some(likely == [head(&k), head(&k)]), "{text}");
+                        assert_eq!(
+                            found,
+                            vec![(std::borrow::Cow::from(&*k), &*value); 2],
+                            "{text}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
 /// A value as text, with spaces anywhere.
 fn value() -> impl Strategy<Value = String> {
     let string = r#"(\\["\\/bfnrt]|\\u[0-9a-fA-F]{4}|\\ud83d|[ -!#-\[\]-~]|[ü😀]){0,24}"#;
