@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use super::alias::{Alias, N_ROLES, Role};
 use super::members::Members;
 use super::schema::Schema;
+use super::values::Output;
 use super::{Json, MaybeText, Row, UNNAMED_SERVICE, are_too_many, columns, values};
 use crate::event::batch::Event;
 use crate::event::record::{Flags, Kind, Level};
@@ -55,8 +56,9 @@ impl<'r, 'a> Mapping<'r, 'a> {
         self.conclude_output();
         self.conclude_features();
         self.conclude_status();
-        self.row.attributes = self.members.attributes().map(|text| Json(text.into()));
         let (features, prediction) = (self.items(Role::Features), self.items(Role::Prediction));
+        self.release(features.as_deref(), prediction.as_deref());
+        self.row.attributes = self.members.attributes().map(|text| Json(text.into()));
         match (features, prediction) {
             (Some(features), Some(prediction)) if features.len() != prediction.len() => {
                 self.row.logging_errors.push("BATCH_LENGTH_MISMATCH".into());
@@ -67,6 +69,32 @@ impl<'r, 'a> Mapping<'r, 'a> {
                 self.explode(features.as_deref(), prediction.as_deref(), each);
             }
         }
+    }
+
+    /// Members whose columns the items of a batch fill with their own stay with the attributes.
+    fn release(&mut self, features: Option<&[&str]>, prediction: Option<&[&str]>) {
+        let chosen = |role: Role| self.chosen[role as usize].map(place);
+        let mut released = Vec::new();
+        if features.is_some() {
+            released.extend(chosen(Role::FeatureCount));
+        }
+        let is_own = |role: Role, output: &Output<'_>| match role {
+            Role::PredictionLabel => output.label.is_some(),
+            Role::PredictionValue => output.value.is_some(),
+            Role::Confidence => output.confidence.is_some(),
+            _ => !output.scores.is_empty(),
+        };
+        let of_outputs =
+            [Role::PredictionLabel, Role::PredictionValue, Role::Confidence, Role::ClassScores];
+        for role in of_outputs {
+            let says = |item: &&str| is_own(role, &values::output(item));
+            if let (Some(index), Some(items)) = (chosen(role), prediction)
+                && items.iter().any(says)
+            {
+                released.push(index);
+            }
+        }
+        released.into_iter().for_each(|index| self.members.0[index].taken = false);
     }
 
     /// Bytes that all items of a batch say, beside their own features or output.

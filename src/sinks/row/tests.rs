@@ -168,6 +168,24 @@ const WORDS: &[&str] =
 /// Values that are not told from others of their kind.
 const VALUES: &[&str] = &["true", "false", "null", "{}", "[]", "\"\"", "\"ok\"", "\"\\ud83d\""];
 
+/// Names of outputs and features, of one item and of many.
+const RIVALS: &[&str] = &[
+    "prediction",
+    "predictions",
+    "outputs",
+    "label",
+    "class",
+    "score",
+    "confidence",
+    "class_scores",
+    "probabilities",
+    "predicted_value",
+    "instances",
+    "features",
+    "inputs",
+    "feature_count",
+];
+
 fn key() -> impl Strategy<Value = String> {
     let mut names: Vec<String> =
         every_name().flat_map(|name| name.split('.')).map(str::to_owned).collect();
@@ -199,7 +217,31 @@ fn tree() -> impl Strategy<Value = Tree> {
     })
 }
 
+/// Members that fill columns which others would fill too.
+fn rivals() -> impl Strategy<Value = Vec<(String, Tree)>> {
+    let name = prop::sample::select(RIVALS).prop_map(str::to_owned);
+    let leaf = prop_oneof![Just(Tree::Text), Just(Tree::Part), Just(Tree::Whole)];
+    let said = (prop::sample::select(WORDS).prop_map(str::to_owned), leaf.clone());
+    let output = prop::collection::vec(said, 0..4).prop_map(Tree::Object);
+    let output = prop_oneof![leaf, output].boxed();
+    let value = prop_oneof![
+        1 => output.clone(),
+        1 => prop::collection::vec(output, 0..4).prop_map(Tree::List),
+    ];
+    prop::collection::vec((name, value), 0..6)
+}
+
 proptest! {
+    #[test]
+    fn nothing_is_lost_to_a_rival(members in rivals()) {
+        let mut line = String::new();
+        Tree::Object(members).print(&mut 0, &mut line);
+        for (schema, kind) in TABLES {
+            let lost = lost(schema, kind, &line);
+            prop_assert!(lost.is_empty(), "{:?} of {} in {}", lost, line, schema.as_str());
+        }
+    }
+
     #[test]
     fn nothing_is_lost(members in prop::collection::vec((key(), tree()), 0..6)) {
         let mut line = String::new();
@@ -208,6 +250,21 @@ proptest! {
             let lost = lost(schema, kind, &line);
             prop_assert!(lost.is_empty(), "{:?} of {} in {}", lost, line, schema.as_str());
         }
+    }
+}
+
+/// Columns of a row are the item's before they are the batch's.
+#[test]
+fn what_a_batch_says_of_all_its_items_stays() {
+    for line in [
+        r#"{"predictions":[{"label":"a"},{"label":"b"}],"label":"both"}"#,
+        r#"{"predictions":[{"value":1.5},2.5],"predicted_value":7.25}"#,
+        r#"{"predictions":[{"score":0.5},{"score":0.25}],"confidence":0.125}"#,
+        r#"{"predictions":[{"scores":{"a":1}}],"class_scores":{"b":0.125}}"#,
+        r#"{"instances":[[1,2],[3,4]],"feature_count":17}"#,
+    ] {
+        let lost = lost(Schema::Predictions, Kind::Prediction, line);
+        assert!(lost.is_empty(), "{lost:?} of {line}");
     }
 }
 
