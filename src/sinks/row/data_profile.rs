@@ -5,7 +5,8 @@
 //! (`columns: {amount: {mean: 12.5}}`, or a list of objects that say their feature).
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::LazyLock;
 
 use super::alias::{Role, fold};
 use super::extras::{Extras, object, of};
@@ -298,13 +299,34 @@ pub(super) fn each_feature(row: &Row<'_>, each: &mut impl FnMut(&Row<'_>)) {
     }
 }
 
+/// Folded names, once for all lines: each member of each is looked up.
+struct ByFeature {
+    reports: HashSet<String>,
+    /// The names of columns and their plurals, with the column's first name.
+    columns: HashMap<String, &'static str>,
+}
+
+static BY_FEATURE: LazyLock<ByFeature> = LazyLock::new(|| {
+    let mut columns = HashMap::new();
+    for all in names::ALL {
+        for name in all.iter().map(|name| fold(name)) {
+            columns.entry(name.clone() + "s").or_insert(all[0]);
+            columns.entry(name).or_insert(all[0]);
+        }
+    }
+    ByFeature { reports: names::REPORTS.iter().map(|name| fold(name)).collect(), columns }
+});
+
 /// What one feature says of itself.
 type Own<'a> = Vec<(Cow<'a, str>, &'a str)>;
 
 /// The features of a member that is a map by feature, each with its members.
 fn by_feature<'a>(name: &str, value: &'a str) -> Option<Vec<(Cow<'a, str>, Own<'a>)>> {
+    if !value.starts_with(['{', '[']) {
+        return None;
+    }
     let name = fold(name);
-    if names::REPORTS.iter().any(|report| fold(report) == name) {
+    if BY_FEATURE.reports.contains(&name) {
         return match value.as_bytes().first()? {
             b'{' => {
                 let features = json::object(value)?;
@@ -321,13 +343,11 @@ fn by_feature<'a>(name: &str, value: &'a str) -> Option<Vec<(Cow<'a, str>, Own<'
             _ => None,
         };
     }
-    let is_column =
-        |names: &&&[&str]| names.iter().any(|one| name == fold(one) || name == fold(one) + "s");
-    let column = names::ALL.iter().find(is_column)?;
+    let column = *BY_FEATURE.columns.get(&name)?;
     let features = json::object(value).filter(|features| !features.is_empty())?;
     let are_numbers = features.iter().all(|(_, inner)| json::number(inner).is_some());
     are_numbers.then(|| {
-        let own = |(feature, inner)| (feature, vec![(Cow::Owned(column[0].to_owned()), inner)]);
+        let own = |(feature, inner)| (feature, vec![(Cow::Borrowed(column), inner)]);
         features.into_iter().map(own).collect()
     })
 }
