@@ -282,6 +282,22 @@ fn what_is_over_the_limits_is_not_sent() {
     assert_eq!(rows::letters(&place)[0].1, "too_large");
 }
 
+/// An answer that is too long to be read says nothing: halves are sent, and have shorter ones.
+#[test]
+fn answers_that_are_too_long() {
+    let bigquery = BigQuery::start();
+    let mut place = Place::with(&slow(&config(&bigquery, "")));
+    let long = "long ".repeat(20_000);
+    let errors = vec![(0, long.clone()), (1, long)];
+    bigquery.fake.will_rest([RestAct::Serve, RestAct::Serve, RestAct::InsertErrors(errors)]);
+    place.append("model.log", &predictions(0..2));
+    let mut daemon = place.daemon(&[]);
+    delivered(&daemon, 2);
+    daemon.stop();
+    bigquery.assert_once(ids(0..2));
+    assert_eq!(inserts(&bigquery).iter().map(n_rows).collect::<Vec<_>>(), [2, 1, 1]);
+}
+
 /// A token that is good no longer: another one is asked for at once.
 #[test]
 fn a_token_that_is_revoked() {

@@ -9,7 +9,9 @@
 //! - **A body over a limit is not sent**: rows of JSON are larger than what they were made of, and
 //!   a batch is many rows, so no size of the input bounds them. It is halved as if BigQuery had
 //!   said so, and a single event that is too large becomes a dead letter.
-//! - **The whole answer is read**: each row that was stopped is named in it.
+//! - **The whole answer is read**: each row that was stopped is named in it. Of one that is longer
+//!   still, nobody can tell which rows it names: halves have shorter ones, and BigQuery knows the
+//!   rows that it has by their ids.
 
 use std::sync::Arc;
 
@@ -76,6 +78,9 @@ impl InsertClient {
         let n_rows = usize::try_from(n_rows).unwrap_or(usize::MAX);
         let bytes_max = n_rows.saturating_mul(ANSWER_BYTES_PER_ROW) + ANSWER_BYTES_MAX;
         let answer = http::read(response, &[], bytes_max).await.map_err(failed)?;
+        if answer.status == 200 && answer.body.len() >= bytes_max {
+            return Ok(too_large(outgoing));
+        }
         Ok(self.learned(answer))
     }
 
