@@ -9,15 +9,19 @@
 //!   whole is a merge of two lists, whatever columns the table has.
 //! - *The prediction is the row*: its id, its time and its fate. The request adds what only it
 //!   knows: the features, what can be replayed, when it came in.
+//! - *Nothing that both say differently is lost*: the prediction's word is in the column, the
+//!   request's among the attributes, in the object `request`. But for what we say of an event
+//!   ourselves (its id, when it was read, its sampling), which are the same for both or of no use
+//!   twice.
 //! - *A half is no batch*: items of a batch that was logged in two events have no ids of their own.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use crate::event::otlp::wire::{Field, Reader, push_bytes};
+use crate::sinks::json;
 use crate::sinks::row::Row;
-use crate::sinks::row::field::Shape;
+use crate::sinks::row::field::{Leaf, Shape};
 
 /// Which half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,20 +114,51 @@ impl Halves {
 const OF_REQUEST: [&str; 5] =
     ["features", "feature_count", "features_complete", "replayable", "request_ts"];
 
+/// Fields that we fill, and not the event.
+const OURS: [&str; 13] = [
+    "record_id",
+    "row_index",
+    "request_id_source",
+    "event_ts",
+    "ingest_ts",
+    "ts_source",
+    "classifier_rule",
+    "sample_probability",
+    "sample_weight",
+    "sample_rule",
+    "sample_threshold",
+    "redaction_policy",
+    "redaction_key_id",
+];
+
 /// The row of both halves.
 fn join(request: &[u8], prediction: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(request.len() + prediction.len());
+    let mut whole = Whole {
+        row: Vec::with_capacity(request.len() + prediction.len()),
+        otherwise: Vec::new(),
+        service: b"",
+    };
     let (mut requests, mut predictions) = (Runs::of(request), Runs::of(prediction));
     loop {
         let (of_left, of_right) = (requests.number(), predictions.number());
         let number = match (of_left, of_right) {
             (Some(left), Some(right)) => left.min(right),
             (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => return out,
+            (None, None) => break,
         };
-        push_both(number, requests.take(number), predictions.take(number), &mut out);
+        let (theirs, ours) = (requests.take(number), predictions.take(number));
+        if number == ATTRIBUTES {
+            whole.push_attributes(theirs, ours);
+        } else {
+            whole.push(number, theirs, ours);
+        }
     }
+    whole.push_attributes(None, None);
+    whole.row
 }
+
+/// The number of the last column.
+const ATTRIBUTES: u32 = Row::SHAPES.len() as u32;
 
 /// A row, read field by field.
 struct Runs<'a> {
@@ -136,8 +171,15 @@ struct Runs<'a> {
 #[derive(Clone, Copy)]
 struct Run<'a> {
     bytes: &'a [u8],
-    /// The value of the last one.
-    value: &'a [u8],
+    /// The last one, and the row that it is of.
+    field: Field,
+    row: &'a [u8],
+}
+
+impl<'a> Run<'a> {
+    fn value(&self) -> &'a [u8] {
+        self.field.of(self.row)
+    }
 }
 
 impl<'a> Runs<'a> {
@@ -165,46 +207,117 @@ impl<'a> Runs<'a> {
             self.advance();
         }
         let bytes = self.row.get(first.at..last.end).unwrap_or_default();
-        Some(Run { bytes, value: last.of(self.row) })
+        Some(Run { bytes, field: last, row: self.row })
     }
 }
 
-/// What the whole says in one field.
-fn push_both(number: u32, theirs: Option<Run<'_>>, ours: Option<Run<'_>>, out: &mut Vec<u8>) {
-    let mut push = |run: Option<Run<'_>>| {
+/// A row of two halves in the making.
+struct Whole<'a> {
+    row: Vec<u8>,
+    /// Members of JSON: what the request said otherwise than the prediction.
+    otherwise: Vec<u8>,
+    /// The request's.
+    service: &'a [u8],
+}
+
+impl<'a> Whole<'a> {
+    /// What it says in one field.
+    fn push(&mut self, number: u32, theirs: Option<Run<'a>>, ours: Option<Run<'_>>) {
+        let column = Row::SHAPES.get(number as usize - 1);
+        let (name, shape) = column.map_or(("", Shape::List(Leaf::Text)), |column| *column);
+        if let (Some(theirs), "service") = (theirs, name) {
+            self.service = theirs.value();
+        }
+        match (name, theirs, ours, shape) {
+            ("record_kind", ..) => push_bytes(&mut self.row, number, b"prediction"),
+            (.., Shape::List(_) | Shape::Structs(_)) => {
+                self.copy(theirs);
+                self.copy(ours);
+            }
+            (_, Some(_), None, _) => self.copy(theirs),
+            (_, Some(_), Some(_), _) if OF_REQUEST.contains(&name) => self.copy(theirs),
+            (_, theirs, ours, Shape::Leaf(leaf, _)) => {
+                self.copy(ours);
+                if let (Some(theirs), Some(ours)) = (theirs, ours)
+                    && theirs.value() != ours.value()
+                    && self.is_said(name, theirs)
+                {
+                    push_member(name, leaf, theirs, &mut self.otherwise);
+                }
+            }
+        }
+    }
+
+    fn copy(&mut self, run: Option<Run<'_>>) {
         if let Some(run) = run {
-            out.extend_from_slice(run.bytes);
+            self.row.extend_from_slice(run.bytes);
         }
-    };
-    let column = Row::SHAPES.get(number as usize - 1);
-    let (name, is_list) = column.map_or(("", false), |(name, shape)| {
-        (*name, matches!(shape, Shape::List(_) | Shape::Structs(_)))
-    });
-    match (name, theirs, ours) {
-        ("record_kind", ..) => push_bytes(out, number, b"prediction"),
-        ("attributes", Some(left), Some(right)) => {
-            push_bytes(out, number, both(left.value, right.value).as_bytes());
+    }
+
+    /// Whether the request itself says this: where it names no model, its service stands there.
+    fn is_said(&self, name: &str, theirs: Run<'_>) -> bool {
+        let is_filled_in =
+            name == "model_name" && [self.service, b"unknown"].contains(&theirs.value());
+        !is_filled_in && !OURS.contains(&name)
+    }
+
+    /// The prediction's attributes, with those of the request as one of them, and what that said
+    /// otherwise. Where only the request has any, they are the row's.
+    fn push_attributes(&mut self, theirs: Option<Run<'_>>, ours: Option<Run<'_>>) {
+        let otherwise = std::mem::take(&mut self.otherwise);
+        match (theirs, ours) {
+            (None, None) if otherwise.is_empty() => {}
+            (one, None) | (None, one) if otherwise.is_empty() => self.copy(one),
+            _ => {
+                let of = |run: Option<Run<'_>>| run.map_or(Vec::new(), |run| run.value().to_vec());
+                let (theirs, ours) = (of(theirs), of(ours));
+                let attributes = both(members_of(&theirs), members_of(&ours), &otherwise);
+                push_bytes(&mut self.row, ATTRIBUTES, &attributes);
+            }
         }
-        _ if is_list => {
-            push(theirs);
-            push(ours);
-        }
-        (_, Some(_), None) => push(theirs),
-        (_, Some(_), Some(_)) if OF_REQUEST.contains(&name) => push(theirs),
-        _ => push(ours),
     }
 }
 
-/// The prediction's attributes, with those of the request as one of them.
-fn both<'a>(request: &'a [u8], prediction: &'a [u8]) -> Cow<'a, str> {
-    let (request, prediction) =
-        (String::from_utf8_lossy(request), String::from_utf8_lossy(prediction));
-    let inner = prediction.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}'));
-    match inner.map(str::trim) {
-        Some("") => format!("{{\"request\":{request}}}").into(),
-        Some(members) => format!("{{{members},\"request\":{request}}}").into(),
-        None => prediction.into_owned().into(),
+/// A member of JSON, with a comma before it where it is not the first.
+fn push_member(name: &str, leaf: Leaf, of: Run<'_>, out: &mut Vec<u8>) {
+    if !out.is_empty() {
+        out.push(b',');
     }
+    json::write_string(out, name);
+    out.push(b':');
+    let number = of.field.number_in(of.row);
+    match leaf {
+        Leaf::Text => json::write_string(out, &json::utf8(of.value())),
+        Leaf::Json => out.extend_from_slice(of.value()),
+        Leaf::Integer | Leaf::Micros => {
+            out.extend_from_slice(number.cast_signed().to_string().as_bytes());
+        }
+        Leaf::Double => {
+            let number = serde_json::Value::from(f64::from_bits(number));
+            out.extend_from_slice(number.to_string().as_bytes());
+        }
+        Leaf::Bool => out.extend_from_slice(if number == 0 { b"false" } else { b"true" }),
+    }
+}
+
+/// What stands between the braces of an object.
+fn members_of(object: &[u8]) -> &[u8] {
+    let inner = object.trim_ascii().strip_prefix(b"{").and_then(|text| text.strip_suffix(b"}"));
+    inner.unwrap_or_default().trim_ascii()
+}
+
+/// An object of the members of the prediction, and one of those of the request in it.
+fn both(request: &[u8], prediction: &[u8], otherwise: &[u8]) -> Vec<u8> {
+    let listed = |parts: [&[u8]; 2]| {
+        let parts: Vec<&[u8]> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        parts.join(&b","[..])
+    };
+    let request = listed([request, otherwise]);
+    let request = match request.is_empty() {
+        true => Vec::new(),
+        false => [b"\"request\":{", &request[..], b"}"].concat(),
+    };
+    [b"{", &listed([prediction, &request])[..], b"}"].concat()
 }
 
 #[cfg(test)]
@@ -213,11 +326,15 @@ mod tests {
 
     #[test]
     fn attributes_of_both() {
-        for (request, prediction, whole) in [
-            (r#"{"a":1}"#, r#"{"b":2}"#, r#"{"b":2,"request":{"a":1}}"#),
-            (r#"{"a":1}"#, "{}", r#"{"request":{"a":1}}"#),
+        for (request, prediction, otherwise, whole) in [
+            (r#"{"a":1}"#, r#" {"b":2} "#, "", r#"{"b":2,"request":{"a":1}}"#),
+            (r#"{"a":1}"#, "{}", r#""s":"x""#, r#"{"request":{"a":1,"s":"x"}}"#),
+            ("", r#"{"b":2}"#, r#""s":"x""#, r#"{"b":2,"request":{"s":"x"}}"#),
+            ("", r#"{"b":2}"#, "", r#"{"b":2}"#),
         ] {
-            assert_eq!(both(request.as_bytes(), prediction.as_bytes()), whole);
+            let of = |text: &'static str| members_of(text.as_bytes());
+            let found = both(of(request), of(prediction), otherwise.as_bytes());
+            assert_eq!(String::from_utf8(found).as_deref(), Ok(whole));
         }
     }
 

@@ -235,7 +235,7 @@ fn wrong_clocks() {
 fn halves_of_a_request() {
     let sink = sink("attributes");
     let lines = [
-        r#"{"event":"request","request_id":"a","features":{"x":1.50},"caller":"web"}"#,
+        r#"{"event":"request","request_id":"a","features":{"x":1.50},"caller":"web","status":"received","latency_ms":0.5}"#,
         r#"{"request_id":"c","features":{"x":1},"prediction":"whole"}"#,
         r#"{"event":"prediction","request_id":"b","prediction":"no","latency_ms":7}"#,
         r#"{"event":"prediction","request_id":"a","prediction":"yes","latency_ms":5,"node":"n1"}"#,
@@ -266,6 +266,7 @@ fn halves_of_a_request() {
         ("features", text(r#"{"x":1.50}"#)),
         ("prediction_label", text("yes")),
         ("latency_ms", Value::F64(5.0)),
+        ("status", text("ok")),
         ("replayable", text("exact")),
         ("feature_count", Value::I64(1)),
         ("record_id", text("0000000000000007-0000000000000003")),
@@ -276,7 +277,11 @@ fn halves_of_a_request() {
     }
     let Value::String(rest) = &whole["attributes"] else { panic!("no attributes") };
     let rest: serde_json::Value = serde_json::from_str(rest).expect("JSON");
-    assert_eq!((&rest["node"], &rest["request"]["caller"]), (&"n1".into(), &"web".into()));
+    // What both say differently is there twice.
+    let request = serde_json::json!({
+        "event": "request", "caller": "web", "status": "received", "latency_ms": 0.5,
+    });
+    assert_eq!((&rest["node"], &rest["request"]), (&"n1".into(), &request));
 
     let (waiting, body) = body_at(NOW_NS + 11_000_000_000);
     assert!(waiting.is_empty());
