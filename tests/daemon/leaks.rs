@@ -162,6 +162,9 @@ fn assert_joined(place: &Place) {
     let found = found["found"].as_array().expect("a list");
     let mut tokens: Vec<(String, String)> = Vec::new();
     for event in found {
+        let mut event = event.clone();
+        // Which fields were replaced, by their names.
+        event["fields"].as_object_mut().map(|fields| fields.remove("redactions"));
         let text = event.to_string();
         for part in text.split("user_id").skip(1) {
             let token: String = part

@@ -135,7 +135,15 @@ impl BigQueryClient {
             return Ok(too_large(outgoing));
         }
         let answer = match &mut exact {
-            Some(exact) => self.append_exactly(exact, outgoing).await?,
+            Some(exact) => {
+                let had_stream = !exact.record.stream.is_empty();
+                let answer = self.append_exactly(exact, outgoing).await?;
+                if had_stream && exact.record.stream.is_empty() {
+                    // It was left: the table may be another one as well.
+                    self.tables.forget();
+                }
+                answer
+            }
             None => self.append_by_default(outgoing, &[]).await?,
         };
         Ok(self.learned(answer))

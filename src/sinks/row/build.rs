@@ -39,7 +39,7 @@ impl Builder {
         Self { names, schema, ..Self::default() }
     }
 
-    /// Calls `each` with every row of `event`, which [`Schema::tell`] then tells.
+    /// Calls `each` with every row of `event`, which [`Schema`] then tells.
     ///
     /// # Errors
     /// The reason for which the event can never be a row (`line_too_long`).
