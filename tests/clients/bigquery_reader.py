@@ -2,11 +2,13 @@
 
 Owns how a table's metadata and its rows are printed: one JSON object, and one a row. JSON columns are
 the text that is stored, timestamps are whole microseconds since 1970, integers are numbers, BYTES are
-base64, floats that are no numbers are "NaN", "Infinity" and "-Infinity", and what is NULL is null. Does not write rows. Needs the environment `bigquery`.
+base64, floats that are no numbers are "NaN", "Infinity" and "-Infinity", and what is NULL is null. Writes
+no rows but those of a Parquet file that is loaded, as `bq load` does. Needs the environment `bigquery`.
 
     bigquery_reader.py --rest http://127.0.0.1:9050 --project test create DATASET
     bigquery_reader.py --rest http://127.0.0.1:9050 --project test table DATASET.TABLE
     bigquery_reader.py --rest http://127.0.0.1:9050 --project test rows DATASET.TABLE --where "a = 1"
+    bigquery_reader.py --rest http://127.0.0.1:9050 --project test load DATASET.TABLE FILE
 
 Exit codes: 0 done; 4 there is no such table or data set; anything else is an error.
 """
@@ -110,6 +112,19 @@ def rows(client, table, where):
     yield from ((schema, row) for row in answer.get("rows", []))
 
 
+def load(client, table, path):
+    """Adds a Parquet file's rows to a table."""
+    options = bigquery.format_options.ParquetOptions()
+    options.enable_list_inference = True
+    config = bigquery.LoadJobConfig(
+        source_format=bigquery.SourceFormat.PARQUET,
+        write_disposition=bigquery.WriteDisposition.WRITE_APPEND,
+    )
+    config.parquet_options = options
+    with open(path, "rb") as file:
+        client.load_table_from_file(file, table.reference, job_config=config).result()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rest", required=True, help="URL of the REST API")
@@ -120,6 +135,9 @@ def main():
     asked = commands.add_parser("rows")
     asked.add_argument("table", help="DATASET.TABLE")
     asked.add_argument("--where", help="an expression of SQL")
+    loaded = commands.add_parser("load")
+    loaded.add_argument("table", help="DATASET.TABLE")
+    loaded.add_argument("file", help="a Parquet file")
     args = parser.parse_args()
 
     client = bigquery.Client(
@@ -134,6 +152,9 @@ def main():
         table = client.get_table(f"{args.project}.{args.table}")
         if args.command == "table":
             print(json.dumps(metadata(table)))
+            return
+        if args.command == "load":
+            load(client, table, args.file)
             return
         for schema, row in rows(client, table, args.where):
             cells = zip(schema, row["f"])

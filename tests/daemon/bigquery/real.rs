@@ -209,3 +209,49 @@ fn companions_are_read_back_by_googles_client() {
         assert_eq!(found["clustering"], clustering, "{kind}");
     }
 }
+
+/// The local twin: the store's Parquet, loaded as it is into the table that the sink made, is the
+/// very rows that the sink wrote there.
+#[test]
+fn the_stores_files_are_loaded_beside_the_rows() {
+    let name = "the_stores_files_are_loaded_beside_the_rows";
+    let of = |name: &str| std::env::var(name).ok();
+    let (Some(rest), Some(grpc)) =
+        (of("SIDEWAKE_TEST_BIGQUERY"), of("SIDEWAKE_TEST_BIGQUERY_GRPC"))
+    else {
+        eprintln!("skipped: {name} needs SIDEWAKE_TEST_BIGQUERY and SIDEWAKE_TEST_BIGQUERY_GRPC");
+        return;
+    };
+    let _alone = alone();
+    let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
+    let table = format!("twin.rows_{now}");
+    ask(&rest, &["create", "twin"]);
+    let mut place = Place::with(&format!(
+        "service: {{ name: fraud-detector }}\n\
+         sources: {{ logs: {{ type: file, include: [\"@/model.log\"] }} }}\n\
+         sinks:\n  bq: {{ type: bigquery, table: test.{table}, endpoint: \"{grpc}\", \
+         rest_endpoint: \"{rest}\", anonymous: true, batch: {{ max_age: 20ms }} }}\n  \
+         store: {{ type: files, path: \"@/store\" }}\n\
+         tiers: {{ {TIER}: {{ sinks: [bq, store] }}, application_logs: {{ sinks: [store] }} }}\n\
+         spool: {{ type: disk, path: \"@/spool\" }}\n"
+    ));
+    let batch = r#"{"request_id":"b","model":"m","instances":[{"x":1.50},{"x":2}],"predictions":[{"label":"a","probabilities":{"a":0.75,"b":0.25}},0.5],"mail":"a@example.com"}"#;
+    place.append("model.log", &(predictions(0..50) + batch + "\n"));
+    let mut daemon = place.daemon(&[]);
+    delivered(&daemon, 51);
+    daemon.stop();
+    let mut written = ask(&rest, &["rows", &table]);
+    let is_parquet = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "parquet");
+    let files: Vec<_> = place.files("store").into_iter().filter(is_parquet).collect();
+    for file in &files {
+        ask(&rest, &["load", &table, &file.display().to_string()]);
+    }
+    let mut both = ask(&rest, &["rows", &table]);
+    let key = |row: &Value| row["record_id"].to_string();
+    written.sort_by_key(key);
+    both.sort_by_key(key);
+    assert_eq!((written.len(), both.len()), (52, 104), "{files:?}");
+    for (row, pair) in written.iter().zip(both.chunks(2)) {
+        assert_eq!((row, row), (&pair[0], &pair[1]));
+    }
+}
