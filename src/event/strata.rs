@@ -55,6 +55,12 @@ impl SampledOut {
         self.0[usize::from(stratum.0)] += n;
     }
 
+    /// What is left of them without `others`.
+    #[must_use]
+    pub fn less(&self, others: &Self) -> Self {
+        Self(std::array::from_fn(|n| self.0[n].saturating_sub(others.0[n])))
+    }
+
     /// All of them.
     #[must_use]
     pub fn total(&self) -> u64 {
@@ -77,6 +83,7 @@ mod tests {
         counts.add(Stratum::of(Kind::Data), 3);
         let all: Vec<_> = counts.each().map(|(stratum, n)| (stratum.as_str(), n)).collect();
         assert_eq!((all, counts.total()), (vec![("data", 3), ("spans", 2)], 5));
+        assert_eq!(counts.less(&SampledOut::of(Stratum::SPANS, 2)).total(), 3);
         assert_eq!(Stratum::of_event(Signal::Metrics, Kind::Application), None);
     }
 }

@@ -72,18 +72,14 @@ impl Tally {
         before: &Batch,
         kept: Option<&Batch>,
     ) {
-        let mut sampled_out = SampledOut::default();
-        for (stratum, _) in decided(before) {
-            sampled_out.add(stratum, 1);
-        }
+        let count = |batch: &Batch| {
+            let mut counts = SampledOut::default();
+            decided(batch).for_each(|(stratum, _)| counts.add(stratum, 1));
+            counts
+        };
         let nothing = Batch::default();
         let kept = kept.unwrap_or(&nothing);
-        let mut left = SampledOut::default();
-        for (stratum, n) in sampled_out.each() {
-            let n_kept = decided(kept).filter(|(other, _)| *other == stratum).count() as u64;
-            left.add(stratum, n.saturating_sub(n_kept));
-        }
-        self.add(names, tier, kept, left);
+        self.add(names, tier, kept, count(before).less(&count(kept)));
     }
 
     fn add(&self, names: &Arc<[String]>, tier: usize, kept: &Batch, sampled_out: SampledOut) {

@@ -94,6 +94,30 @@ pub fn integer(value: &str) -> Option<i64> {
     text.parse().ok()
 }
 
+/// What stands between the braces of `object`; `None` where it has none.
+#[must_use]
+pub fn inside(object: &[u8]) -> Option<&[u8]> {
+    let inside = object.trim_ascii().strip_prefix(b"{")?.strip_suffix(b"}")?;
+    Some(inside.trim_ascii())
+}
+
+/// An object of these members, whose values are JSON; `None` where there are none.
+#[must_use]
+pub fn object_of<'m>(members: impl Iterator<Item = (&'m str, &'m str)>) -> Option<String> {
+    let mut out = Vec::with_capacity(128);
+    for (name, value) in members {
+        out.push(if out.is_empty() { b'{' } else { b',' });
+        write_string(&mut out, name);
+        out.push(b':');
+        out.extend_from_slice(value.as_bytes());
+    }
+    if out.is_empty() {
+        return None;
+    }
+    out.push(b'}');
+    String::from_utf8(out).ok()
+}
+
 /// Appends `text` as a JSON string.
 pub fn write_string(out: &mut Vec<u8>, text: &str) {
     let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
@@ -117,7 +141,7 @@ pub fn without_nan(text: &str) -> Option<String> {
         let rest = &bytes[at..];
         let literals: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
         match rest[0] {
-            b'"' => at += string_end(rest),
+            b'"' => at += closing_quote(rest, 0).map_or(rest.len(), |quote| quote + 1),
             b'N' | b'I' | b'-' => {
                 let found = literals.into_iter().find(|literal| rest.starts_with(literal));
                 if let Some(literal) = found {
@@ -134,17 +158,17 @@ pub fn without_nan(text: &str) -> Option<String> {
     (copied > 0).then_some(out)
 }
 
-/// Length of the string token at the head of `bytes`, or of all of them where it does not end.
-fn string_end(bytes: &[u8]) -> usize {
-    let mut at = 1;
-    while let Some(found) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
-        at += found;
-        if bytes[at] == b'"' {
-            return at + 1;
+/// The quote at the end of the string that begins at `at`, valid or not; `None` where none ends it.
+#[must_use]
+pub fn closing_quote(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut end = at + 1;
+    loop {
+        end += memchr::memchr2(b'"', b'\\', bytes.get(end..)?)?;
+        if bytes[end] == b'"' {
+            return Some(end);
         }
-        at += 2;
+        end += 2;
     }
-    bytes.len()
 }
 
 #[cfg(test)]

@@ -291,7 +291,16 @@ fn are_too_many(n: usize, shared_bytes: usize) -> bool {
     shared_bytes.saturating_add(ROW_BYTES).saturating_mul(n) > EVENT_ROWS_BYTES_MAX
 }
 
+/// The source of a request id that nobody gave.
+const GENERATED: &str = "generated";
+
 impl Row<'_> {
+    /// The request's id, where the event names one.
+    pub(in crate::sinks) fn named_request_id(&self) -> Option<&str> {
+        let source = self.request_id_source.as_deref()?;
+        (source != GENERATED).then_some(&self.request_id)
+    }
+
     /// Bytes of its texts.
     fn weight(&self) -> usize {
         let mut texts = Texts(0);

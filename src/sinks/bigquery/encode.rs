@@ -270,12 +270,11 @@ impl RowBytes {
 
     /// Adds the members of `object`, the event's own rest.
     fn merge(&mut self, object: &str) {
-        let inner = object.trim().strip_prefix('{').and_then(|text| text.strip_suffix('}'));
-        match inner.map(str::trim) {
-            Some("") => {}
+        match json::inside(object.as_bytes()) {
+            Some(b"") => {}
             Some(members) => {
                 self.rest.push(b',');
-                self.rest.extend_from_slice(members.as_bytes());
+                self.rest.extend_from_slice(members);
             }
             None => self.rest.extend_from_slice(format!(",\"attributes\":{object}").as_bytes()),
         }
@@ -297,7 +296,8 @@ fn push_value(out: &mut Vec<u8>, number: u32, value: Value<'_>) {
     }
 }
 
-fn push_json(out: &mut Vec<u8>, value: Value<'_>) {
+/// A value as JSON.
+pub(super) fn push_json(out: &mut Vec<u8>, value: Value<'_>) {
     match value {
         Value::Text(text) => json::write_string(out, text),
         Value::Integer(n) => out.extend_from_slice(n.to_string().as_bytes()),

@@ -18,10 +18,11 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use super::encode::push_json;
 use crate::event::otlp::wire::{Field, Reader, push_bytes};
 use crate::sinks::json;
 use crate::sinks::row::Row;
-use crate::sinks::row::field::{Leaf, Shape};
+use crate::sinks::row::field::{Leaf, Shape, Value};
 
 /// Which half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +34,8 @@ pub(super) enum Side {
 impl Side {
     /// The half that `row` is, if it is one that can be found.
     pub(super) fn of(row: &Row<'_>) -> Option<Self> {
-        let is_named = row.request_id_source.as_deref().is_some_and(|source| source != "generated");
         match &*row.record_kind {
-            _ if !is_named || row.batch_size.is_some() => None,
+            _ if row.named_request_id().is_none() || row.batch_size.is_some() => None,
             "request_only" => Some(Self::Request),
             "prediction_only" => Some(Self::Prediction),
             _ => None,
@@ -269,9 +269,8 @@ impl<'a> Whole<'a> {
             (None, None) if otherwise.is_empty() => {}
             (one, None) | (None, one) if otherwise.is_empty() => self.copy(one),
             _ => {
-                let of = |run: Option<Run<'_>>| run.map_or(Vec::new(), |run| run.value().to_vec());
-                let (theirs, ours) = (of(theirs), of(ours));
-                let attributes = both(members_of(&theirs), members_of(&ours), &otherwise);
+                let (theirs, ours) = (members_of(theirs), members_of(ours));
+                let attributes = both(theirs, ours, &otherwise);
                 push_bytes(&mut self.row, ATTRIBUTES, &attributes);
             }
         }
@@ -285,25 +284,19 @@ fn push_member(name: &str, leaf: Leaf, of: Run<'_>, out: &mut Vec<u8>) {
     }
     json::write_string(out, name);
     out.push(b':');
-    let number = of.field.number_in(of.row);
+    let (text, number) = (json::utf8(of.value()), of.field.number_in(of.row));
     match leaf {
-        Leaf::Text => json::write_string(out, &json::utf8(of.value())),
         Leaf::Json => out.extend_from_slice(of.value()),
-        Leaf::Integer | Leaf::Micros => {
-            out.extend_from_slice(number.cast_signed().to_string().as_bytes());
-        }
-        Leaf::Double => {
-            let number = serde_json::Value::from(f64::from_bits(number));
-            out.extend_from_slice(number.to_string().as_bytes());
-        }
-        Leaf::Bool => out.extend_from_slice(if number == 0 { b"false" } else { b"true" }),
+        Leaf::Text => push_json(out, Value::Text(&text)),
+        Leaf::Integer | Leaf::Micros => push_json(out, Value::Integer(number.cast_signed())),
+        Leaf::Double => push_json(out, Value::Double(f64::from_bits(number))),
+        Leaf::Bool => push_json(out, Value::Bool(number != 0)),
     }
 }
 
-/// What stands between the braces of an object.
-fn members_of(object: &[u8]) -> &[u8] {
-    let inner = object.trim_ascii().strip_prefix(b"{").and_then(|text| text.strip_suffix(b"}"));
-    inner.unwrap_or_default().trim_ascii()
+/// The members of the object that a field holds.
+fn members_of<'a>(run: Option<Run<'a>>) -> &'a [u8] {
+    run.and_then(|run| json::inside(run.value())).unwrap_or_default()
 }
 
 /// An object of the members of the prediction, and one of those of the request in it.
@@ -332,7 +325,7 @@ mod tests {
             ("", r#"{"b":2}"#, r#""s":"x""#, r#"{"b":2,"request":{"s":"x"}}"#),
             ("", r#"{"b":2}"#, "", r#"{"b":2}"#),
         ] {
-            let of = |text: &'static str| members_of(text.as_bytes());
+            let of = |text: &'static str| json::inside(text.as_bytes()).unwrap_or_default();
             let found = both(of(request), of(prediction), otherwise.as_bytes());
             assert_eq!(String::from_utf8(found).as_deref(), Ok(whole));
         }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::LazyLock;
 
 use super::alias::{Role, fold};
-use super::extras::{Extras, object, of};
+use super::extras::{Extras, of};
 use super::field::{Columns, Field, Place, Shape};
 use super::{Json, MaybeText, Micros, Redaction, Row, Text, are_too_many};
 use crate::sinks::json;
@@ -200,11 +200,10 @@ impl<'a> DataProfile<'a> {
     /// What `row` is in this table.
     pub(super) fn of(row: &'a Row<'_>) -> Self {
         let mut extras = Extras::read(row.attributes.as_ref());
-        let is_named = row.request_id_source.as_deref() != Some("generated");
         Self {
             record_id: Cow::Borrowed(&row.record_id),
             row_index: row.row_index,
-            request_id: is_named.then_some(Cow::Borrowed(&*row.request_id)),
+            request_id: row.named_request_id().map(Cow::Borrowed),
             trace_id: of(&row.trace_id),
             span_id: of(&row.span_id),
             event_ts: row.event_ts,
@@ -290,7 +289,8 @@ pub(super) fn each_feature(row: &Row<'_>, each: &mut impl FnMut(&Row<'_>)) {
         let first = std::iter::once(("feature", quoted.as_str()));
         let own_members = own.iter().map(|(name, value)| (&**name, *value));
         let others = shared.iter().map(|(name, value)| (&***name, *value));
-        let attributes = object(first.chain(own_members).chain(others));
+        let attributes = json::object_of(first.chain(own_members).chain(others));
+        let attributes = attributes.map(|text| Json(text.into()));
         let record_id = match index {
             0 => row.record_id.clone(),
             _ => format!("{}.{index}", row.record_id).into(),

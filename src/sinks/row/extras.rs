@@ -70,26 +70,9 @@ impl<'a> Extras<'a> {
     /// What no column took, as a JSON object.
     pub(super) fn rest(self) -> Option<Json<'static>> {
         let left = self.members.iter().filter(|(.., is_taken)| !is_taken);
-        object(left.map(|(_, name, value, _)| (&**name, *value)))
+        let rest = json::object_of(left.map(|(_, name, value, _)| (&**name, *value)));
+        rest.map(|text| Json(text.into()))
     }
-}
-
-/// Members as a JSON object; `None` where there are none.
-pub(super) fn object<'m>(
-    members: impl Iterator<Item = (&'m str, &'m str)>,
-) -> Option<Json<'static>> {
-    let mut out = Vec::new();
-    for (name, value) in members {
-        out.push(if out.is_empty() { b'{' } else { b',' });
-        json::write_string(&mut out, name);
-        out.push(b':');
-        out.extend_from_slice(value.as_bytes());
-    }
-    if out.is_empty() {
-        return None;
-    }
-    out.push(b'}');
-    String::from_utf8(out).ok().map(|text| Json(text.into()))
 }
 
 fn time(value: &str) -> Option<Micros> {

@@ -11,7 +11,7 @@ use super::alias::{Alias, N_ROLES, Role};
 use super::members::Members;
 use super::schema::Schema;
 use super::values::Output;
-use super::{Json, MaybeText, Row, UNNAMED_SERVICE, are_too_many, columns, values};
+use super::{GENERATED, Json, MaybeText, Row, UNNAMED_SERVICE, are_too_many, columns, values};
 use crate::event::batch::Event;
 use crate::event::record::{Flags, Kind, Level};
 use crate::pipeline::time;
@@ -231,7 +231,7 @@ impl<'r, 'a> Mapping<'r, 'a> {
             row.request_id_source.get_or_insert("line".into());
         } else if row.request_id.is_empty() {
             let client = row.client_request_id.clone();
-            let source = if client.is_some() { "client_request_id" } else { "generated" };
+            let source = if client.is_some() { "client_request_id" } else { GENERATED };
             row.request_id = client.unwrap_or_else(|| row.record_id.clone());
             row.request_id_source = Some(source.into());
         }

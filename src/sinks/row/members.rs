@@ -139,18 +139,8 @@ impl<'a> Members<'a> {
                 self.0[parent as usize].n_covered += 1;
             }
         }
-        let mut out = Vec::with_capacity(128);
-        for member in self.0.iter().filter(|one| one.parent.is_none() && !one.is_whole()) {
-            out.push(if out.is_empty() { b'{' } else { b',' });
-            json::write_string(&mut out, &member.key);
-            out.push(b':');
-            out.extend_from_slice(member.value.as_bytes());
-        }
-        if out.is_empty() {
-            return None;
-        }
-        out.push(b'}');
-        String::from_utf8(out).ok()
+        let left = self.0.iter().filter(|one| one.parent.is_none() && !one.is_whole());
+        json::object_of(left.map(|member| (&*member.key, member.value)))
     }
 }
 

@@ -126,10 +126,9 @@ impl<'a> ModelEvent<'a> {
         let load_ms = timed
             .or_else(|| LOADS_WITH_UNIT.iter().find_map(|name| extras.duration_ms(name, None)));
         let is_failed = row.error_message.is_some() || row.error_type.is_some();
-        let is_named = row.request_id_source.as_deref() != Some("generated");
         Self {
             record_id: Cow::Borrowed(&row.record_id),
-            request_id: is_named.then_some(Cow::Borrowed(&*row.request_id)),
+            request_id: row.named_request_id().map(Cow::Borrowed),
             trace_id: of(&row.trace_id),
             span_id: of(&row.span_id),
             event_ts: row.event_ts,

@@ -69,7 +69,7 @@ impl Redactions {
                     keys.truncate(depth);
                 }
                 b'"' => {
-                    let end = string_end(bytes, at);
+                    let end = json::closing_quote(bytes, at).unwrap_or(bytes.len());
                     let text = line.get(at + 1..end).unwrap_or_default();
                     at = end + 1;
                     let behind = bytes.get(at..).unwrap_or_default().trim_ascii_start();
@@ -145,19 +145,6 @@ fn path(keys: &[Option<&str>]) -> String {
         path.push_str(name);
     }
     path
-}
-
-/// The quote at the end of the string that begins at `at`; the end of the line where there is none.
-fn string_end(bytes: &[u8], at: usize) -> usize {
-    let mut end = at + 1;
-    while let Some(found) = memchr::memchr2(b'"', b'\\', bytes.get(end..).unwrap_or_default()) {
-        end += found;
-        if bytes[end] == b'"' {
-            return end;
-        }
-        end += 2;
-    }
-    bytes.len()
 }
 
 #[cfg(test)]

@@ -173,7 +173,13 @@ fn another_writer_on_the_stream() {
 #[test]
 fn a_table_that_is_dropped() {
     let bigquery = BigQuery::start();
-    let mut place = Place::with(&bigquery.config(""));
+    lands_in_a_new_table(&bigquery, &bigquery.config(""));
+}
+
+/// What comes behind the drop of the table, and nothing before it, is there at the end.
+#[track_caller]
+pub(super) fn lands_in_a_new_table(bigquery: &BigQuery, config: &str) {
+    let mut place = Place::with(config);
     place.append("model.log", &predictions(0..50));
     let mut daemon = place.daemon(&[]);
     delivered(&daemon, 50);

@@ -26,6 +26,14 @@ fn n_rows(called: &Called) -> usize {
     called.body["rows"].as_array().map_or(0, Vec::len)
 }
 
+/// A table of somebody else, which keeps rows as long as the tier.
+fn make_table(bigquery: &BigQuery, columns: &[(&str, &str, &str)]) {
+    let mut table = json!({ "schema": super::super::fake_bigquery::schema::schema(columns) });
+    table["timePartitioning"] =
+        json!({ "type": "DAY", "field": "event_ts", "expirationMs": "7776000000" });
+    bigquery.fake.make_table(TABLE, table);
+}
+
 fn insert_ids(called: &Called) -> Vec<String> {
     let rows = called.body["rows"].as_array().expect("rows");
     rows.iter().map(|row| row["insertId"].as_str().expect("an id").to_owned()).collect()
@@ -160,10 +168,7 @@ fn rows_that_are_stopped_are_sent_again() {
         ("model_version", "STRING", "REQUIRED"),
         ("attributes", "JSON", "NULLABLE"),
     ];
-    let mut table = json!({ "schema": super::super::fake_bigquery::schema::schema(&columns) });
-    table["timePartitioning"] =
-        json!({ "type": "DAY", "field": "event_ts", "expirationMs": "7776000000" });
-    bigquery.fake.make_table(TABLE, table);
+    make_table(&bigquery, &columns);
     let mut place = Place::with(&slow(&config(&bigquery, "")));
     let bad = r#"{"event":"prediction","request_id":"bad","model":"m","features":{"x":1},"prediction":1}"#;
     place.append("model.log", &(predictions(0..250) + bad + "\n" + &predictions(250..499)));
@@ -335,15 +340,7 @@ fn access_that_is_denied() {
 #[test]
 fn a_table_that_is_dropped() {
     let bigquery = BigQuery::start();
-    let mut place = Place::with(&config(&bigquery, ""));
-    place.append("model.log", &predictions(0..50));
-    let mut daemon = place.daemon(&[]);
-    delivered(&daemon, 50);
-    bigquery.fake.drop_table(TABLE);
-    place.append("model.log", &predictions(50..150));
-    delivered(&daemon, 150);
-    daemon.stop();
-    bigquery.assert_once(ids(50..150));
+    faults::lands_in_a_new_table(&bigquery, &config(&bigquery, ""));
 }
 
 /// Columns that were just added are seen late where rows come in: no row is refused for that.
@@ -356,10 +353,7 @@ fn columns_that_are_seen_late() {
         ("record_id", "STRING", "NULLABLE"),
         ("attributes", "JSON", "NULLABLE"),
     ];
-    let mut table = json!({ "schema": super::super::fake_bigquery::schema::schema(&columns) });
-    table["timePartitioning"] =
-        json!({ "type": "DAY", "field": "event_ts", "expirationMs": "7776000000" });
-    bigquery.fake.make_table(TABLE, table);
+    make_table(&bigquery, &columns);
     bigquery.fake.lag_schemas(true);
     let mut place = Place::with(&config(&bigquery, ", add_columns: true"));
     place.append("model.log", &predictions(0..100));

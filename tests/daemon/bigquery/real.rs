@@ -10,58 +10,85 @@ use serde_json::{Value, json};
 use super::super::files::Random;
 use super::*;
 
-/// The emulator: for one at a time, or it waits for itself.
-static EMULATOR: Mutex<()> = Mutex::new(());
+/// One at a time, or the emulator waits for itself.
+static ALONE: Mutex<()> = Mutex::new(());
 
-fn alone() -> MutexGuard<'static, ()> {
-    EMULATOR.lock().unwrap_or_else(PoisonError::into_inner)
+/// The emulator, for one test.
+struct Emulator {
+    rest: String,
+    grpc: String,
+    /// Tells the tables of different runs apart.
+    run: u128,
+    _alone: MutexGuard<'static, ()>,
 }
 
-/// What Google's client prints for these arguments.
-fn ask(rest: &str, args: &[&str]) -> Vec<Value> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
-    let installed = Command::new(format!("{folder}/clients"))
-        .args(["install", "bigquery"])
-        .output()
-        .expect("the script");
-    let python = String::from_utf8(installed.stdout).expect("text");
-    let output = Command::new(python.trim())
-        .arg(format!("{folder}/bigquery_reader.py"))
-        .args(["--rest", rest, "--project", "test"])
-        .args(args)
-        .output()
-        .expect("Python");
-    let (out, err) =
-        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{args:?}: {err}");
-    out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+impl Emulator {
+    /// That of the environment; where there is none, one line says which test goes without.
+    fn of(test: &str) -> Option<Self> {
+        let of = |name: &str| std::env::var(name).ok();
+        let urls = (of("SIDEWAKE_TEST_BIGQUERY"), of("SIDEWAKE_TEST_BIGQUERY_GRPC"));
+        let (Some(rest), Some(grpc)) = urls else {
+            eprintln!(
+                "skipped: {test} needs SIDEWAKE_TEST_BIGQUERY and SIDEWAKE_TEST_BIGQUERY_GRPC"
+            );
+            return None;
+        };
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
+        Some(Self { rest, grpc, run, _alone })
+    }
+
+    /// What Google's client prints for these arguments.
+    fn ask(&self, args: &[&str]) -> Vec<Value> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
+        let installed = Command::new(format!("{folder}/clients"))
+            .args(["install", "bigquery"])
+            .output()
+            .expect("the script");
+        let python = String::from_utf8(installed.stdout).expect("text");
+        let output = Command::new(python.trim())
+            .arg(format!("{folder}/bigquery_reader.py"))
+            .args(["--rest", &self.rest, "--project", "test"])
+            .args(args)
+            .output()
+            .expect("Python");
+        let (out, err) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "{args:?}: {err}");
+        out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    }
+
+    /// A table of this run. Its dataset is not `ml`: the emulator takes `ml.predict…` for a
+    /// function.
+    fn table(&self, dataset: &str, name: &str) -> String {
+        format!("{dataset}.{name}_{}", self.run)
+    }
+
+    /// A sink by gRPC into a table.
+    fn sink(&self, name: &str, table: &str) -> String {
+        let Self { rest, grpc, .. } = self;
+        format!(
+            "  {name}: {{ type: bigquery, table: test.{table}, endpoint: \"{grpc}\", \
+             rest_endpoint: \"{rest}\", anonymous: true, batch: {{ max_age: 20ms }} }}\n"
+        )
+    }
 }
 
 /// Killed now and then under load, and then asked for all: the very rows, each once, in a table as
 /// the tier says.
 #[test]
 fn rows_are_read_back_by_googles_client() {
-    let name = "rows_are_read_back_by_googles_client";
-    let of = |name: &str| std::env::var(name).ok();
-    let (Some(rest), Some(grpc)) =
-        (of("SIDEWAKE_TEST_BIGQUERY"), of("SIDEWAKE_TEST_BIGQUERY_GRPC"))
-    else {
-        eprintln!("skipped: {name} needs SIDEWAKE_TEST_BIGQUERY and SIDEWAKE_TEST_BIGQUERY_GRPC");
-        return;
-    };
-    let _alone = alone();
+    let Some(emulator) = Emulator::of("rows_are_read_back_by_googles_client") else { return };
     let mut random = Random::from_environment();
-    let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
-    // Not `ml`: the emulator takes `ml.predict…` for a function.
-    let table = format!("daemon.rows_{now}");
-    ask(&rest, &["create", "daemon"]);
+    let table = emulator.table("daemon", "rows");
+    emulator.ask(&["create", "daemon"]);
     let mut place = Place::with(&format!(
         "service: {{ name: fraud-detector }}\n\
          sources: {{ logs: {{ type: file, include: [\"@/model.log\"] }} }}\n\
-         sinks:\n  bq: {{ type: bigquery, table: test.{table}, endpoint: \"{grpc}\", \
-         rest_endpoint: \"{rest}\", anonymous: true, batch: {{ max_age: 20ms }} }}\n\
+         sinks:\n{}\
          tiers: {{ {TIER}: {{ sinks: [bq] }} }}\n\
-         spool: {{ type: disk, path: \"@/spool\" }}\n"
+         spool: {{ type: disk, path: \"@/spool\" }}\n",
+        emulator.sink("bq", &table),
     ));
     for n in 0..6 {
         place.append("model.log", &predictions(n * 100..n * 100 + 100));
@@ -83,25 +110,22 @@ fn rows_are_read_back_by_googles_client() {
     });
     daemon.stop();
 
-    let found = &ask(&rest, &["table", &table])[0];
+    let found = &emulator.ask(&["table", &table])[0];
     assert_eq!(found["partitioning"]["expiration_ms"], json!(7_776_000_000_u64));
     assert_eq!(found["partitioning"]["field"], "event_ts");
     assert_eq!(found["clustering"], json!(["model_name", "request_id", "model_version"]));
-    assert_rows(ask(&rest, &["rows", &table]), 600);
+    assert_rows(emulator.ask(&["rows", &table]), 600);
 }
 
 /// The same rows by insertAll, which the emulator has too: read back with their types.
 #[test]
 fn rows_of_insert_all_are_read_back_by_googles_client() {
-    let name = "rows_of_insert_all_are_read_back_by_googles_client";
-    let Ok(rest) = std::env::var("SIDEWAKE_TEST_BIGQUERY") else {
-        eprintln!("skipped: {name} needs SIDEWAKE_TEST_BIGQUERY");
+    let Some(emulator) = Emulator::of("rows_of_insert_all_are_read_back_by_googles_client") else {
         return;
     };
-    let _alone = alone();
-    let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
-    let table = format!("inserted.rows_{now}");
-    ask(&rest, &["create", "inserted"]);
+    let table = emulator.table("inserted", "rows");
+    emulator.ask(&["create", "inserted"]);
+    let rest = &emulator.rest;
     let mut place = Place::with(&format!(
         "service: {{ name: fraud-detector }}\n\
          sources: {{ logs: {{ type: file, include: [\"@/model.log\"] }} }}\n\
@@ -114,7 +138,7 @@ fn rows_of_insert_all_are_read_back_by_googles_client() {
     let mut daemon = place.daemon(&[]);
     delivered(&daemon, 300);
     daemon.stop();
-    assert_rows(ask(&rest, &["rows", &table]), 300);
+    assert_rows(emulator.ask(&["rows", &table]), 300);
 }
 
 /// The rows of the first `n` predictions, each once.
@@ -143,25 +167,10 @@ fn assert_rows(mut rows: Vec<Value>, n: usize) {
 /// The companion tables, each with its columns, expiring with its own tier.
 #[test]
 fn companions_are_read_back_by_googles_client() {
-    let name = "companions_are_read_back_by_googles_client";
-    let of = |name: &str| std::env::var(name).ok();
-    let (Some(rest), Some(grpc)) =
-        (of("SIDEWAKE_TEST_BIGQUERY"), of("SIDEWAKE_TEST_BIGQUERY_GRPC"))
-    else {
-        eprintln!("skipped: {name} needs SIDEWAKE_TEST_BIGQUERY and SIDEWAKE_TEST_BIGQUERY_GRPC");
-        return;
-    };
-    let _alone = alone();
-    let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
-    let table = |kind: &str| format!("companions.{kind}_{now}");
-    ask(&rest, &["create", "companions"]);
-    let sink = |kind: &str| {
-        format!(
-            "  {kind}: {{ type: bigquery, table: test.{}, endpoint: \"{grpc}\", \
-             rest_endpoint: \"{rest}\", anonymous: true, batch: {{ max_age: 20ms }} }}\n",
-            table(kind)
-        )
-    };
+    let Some(emulator) = Emulator::of("companions_are_read_back_by_googles_client") else { return };
+    let table = |kind: &str| emulator.table("companions", kind);
+    emulator.ask(&["create", "companions"]);
+    let sink = |kind: &str| emulator.sink(kind, &table(kind));
     let mut place = Place::with(&format!(
         "service: {{ name: fraud-detector }}\n\
          sources: {{ logs: {{ type: file, include: [\"@/model.log\"] }} }}\n\
@@ -189,14 +198,14 @@ fn companions_are_read_back_by_googles_client() {
     });
     daemon.stop();
 
-    let models = ask(&rest, &["rows", &table("models")]);
+    let models = emulator.ask(&["rows", &table("models")]);
     assert_eq!(models.len(), 1, "{models:?}");
     assert_eq!((&models[0]["event"], &models[0]["load_ms"]), (&json!("loaded"), &json!(12.5)));
     assert_eq!(models[0]["attributes"], json!(r#"{"warm":true}"#));
-    let profiles = ask(&rest, &["rows", &table("profiles")]);
+    let profiles = emulator.ask(&["rows", &table("profiles")]);
     let rates: Vec<_> = profiles.iter().map(|row| (&row["feature"], &row["null_rate"])).collect();
     assert_eq!(rates, [(&json!("age"), &json!(0.0)), (&json!("amount"), &json!(0.5))]);
-    let windows = ask(&rest, &["rows", &table("windows")]);
+    let windows = emulator.ask(&["rows", &table("windows")]);
     let seen: i64 = windows.iter().filter_map(|row| row["seen"].as_i64()).sum();
     assert_eq!(seen, 2, "{windows:?}");
     for (kind, days, clustering) in [
@@ -204,7 +213,7 @@ fn companions_are_read_back_by_googles_client() {
         ("profiles", 365, json!(["model_name", "feature"])),
         ("windows", 30, json!(["tier", "stratum"])),
     ] {
-        let found = &ask(&rest, &["table", &table(kind)])[0];
+        let found = &emulator.ask(&["table", &table(kind)])[0];
         assert_eq!(found["partitioning"]["expiration_ms"], json!(days * 86_400_000));
         assert_eq!(found["clustering"], clustering, "{kind}");
     }
@@ -214,39 +223,32 @@ fn companions_are_read_back_by_googles_client() {
 /// very rows that the sink wrote there.
 #[test]
 fn the_stores_files_are_loaded_beside_the_rows() {
-    let name = "the_stores_files_are_loaded_beside_the_rows";
-    let of = |name: &str| std::env::var(name).ok();
-    let (Some(rest), Some(grpc)) =
-        (of("SIDEWAKE_TEST_BIGQUERY"), of("SIDEWAKE_TEST_BIGQUERY_GRPC"))
-    else {
-        eprintln!("skipped: {name} needs SIDEWAKE_TEST_BIGQUERY and SIDEWAKE_TEST_BIGQUERY_GRPC");
+    let Some(emulator) = Emulator::of("the_stores_files_are_loaded_beside_the_rows") else {
         return;
     };
-    let _alone = alone();
-    let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos();
-    let table = format!("twin.rows_{now}");
-    ask(&rest, &["create", "twin"]);
+    let table = emulator.table("twin", "rows");
+    emulator.ask(&["create", "twin"]);
     let mut place = Place::with(&format!(
         "service: {{ name: fraud-detector }}\n\
          sources: {{ logs: {{ type: file, include: [\"@/model.log\"] }} }}\n\
-         sinks:\n  bq: {{ type: bigquery, table: test.{table}, endpoint: \"{grpc}\", \
-         rest_endpoint: \"{rest}\", anonymous: true, batch: {{ max_age: 20ms }} }}\n  \
+         sinks:\n{}  \
          store: {{ type: files, path: \"@/store\" }}\n\
          tiers: {{ {TIER}: {{ sinks: [bq, store] }}, application_logs: {{ sinks: [store] }} }}\n\
-         spool: {{ type: disk, path: \"@/spool\" }}\n"
+         spool: {{ type: disk, path: \"@/spool\" }}\n",
+        emulator.sink("bq", &table),
     ));
     let batch = r#"{"request_id":"b","model":"m","instances":[{"x":1.50},{"x":2}],"predictions":[{"label":"a","probabilities":{"a":0.75,"b":0.25}},0.5],"mail":"a@example.com"}"#;
     place.append("model.log", &(predictions(0..50) + batch + "\n"));
     let mut daemon = place.daemon(&[]);
     delivered(&daemon, 51);
     daemon.stop();
-    let mut written = ask(&rest, &["rows", &table]);
+    let mut written = emulator.ask(&["rows", &table]);
     let is_parquet = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "parquet");
     let files: Vec<_> = place.files("store").into_iter().filter(is_parquet).collect();
     for file in &files {
-        ask(&rest, &["load", &table, &file.display().to_string()]);
+        emulator.ask(&["load", &table, &file.display().to_string()]);
     }
-    let mut both = ask(&rest, &["rows", &table]);
+    let mut both = emulator.ask(&["rows", &table]);
     let key = |row: &Value| row["record_id"].to_string();
     written.sort_by_key(key);
     both.sort_by_key(key);
